@@ -1,0 +1,121 @@
+"""How does an app hand over its messages?
+
+    client = Client("redis://localhost:6379/0")
+    client.push("15555550100", to="393331234567", text="Your code is 1234", class_="urgent")
+
+`push_many` is one pipelined publish. Both check everything before anything is enqueued, and are safe to repeat with the
+ids that they were given: a message id is accepted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from headway import keys
+from headway.classes import MessageClass
+from headway.envelope import new_id, seal
+from headway.errors import BrokerUnavailable, InvalidMessage
+from headway.message import MESSAGE_ID, NUMBER, Message
+
+#: Rows of one script call: it keeps the server busy for about 5 ms.
+CHUNK = 500
+
+
+@cache
+def push_script() -> str:
+    """Return the source of the script that puts messages on a lane."""
+    return resources.files("headway").joinpath("lua/push.lua").read_text()
+
+
+class Client:
+    """A connection to one Headway: give it the URL of its broker, or a redis client that you have already.
+
+    Thread-safe, like redis-py's own client. `record_ttl`: for how long the record of a waiting message is kept.
+    """
+
+    def __init__(self, broker: str | redis.Redis, *, record_ttl: timedelta = timedelta(days=30)) -> None:
+        if isinstance(broker, str):
+            # No repeats behind our back: push is safe to repeat, and the caller shall know that it failed.
+            broker = redis.Redis.from_url(broker, retry=Retry(NoBackoff(), 0), socket_timeout=5, socket_connect_timeout=5)
+        self._redis = broker
+        self._script = broker.register_script(push_script())
+        self._record_ttl_s = int(record_ttl.total_seconds())
+
+    def push(self, number: str, message: Message | None = None, /, *, id: str | None = None, **fields: Any) -> str:
+        """Enqueue one message (a Message, or its fields) and return its id.
+
+        Raises InvalidMessage, which names the field, and BrokerUnavailable; with either nothing was accepted for certain,
+        or, when the server went away in between, repeating with the same `id` is safe.
+        """
+        message = message or Message(**fields)
+        return self.push_many(number, [message], ids=None if id is None else [id])[0]
+
+    def push_many(
+        self, number: str, messages: Iterable[Message | Mapping[str, Any]], *, ids: Sequence[str] | None = None
+    ) -> list[str]:
+        """Enqueue many messages in one pipelined publish and return their ids, in order.
+
+        All of them are checked before the first is enqueued. Raises InvalidMessage and BrokerUnavailable as `push` does.
+        """
+        if not isinstance(number, str) or not NUMBER.match(number):
+            raise InvalidMessage("number", "must be the sending number: 7 to 15 digits with country code, without +")
+        rows = [message if isinstance(message, Message) else Message.of(message) for message in messages]
+        ids = _checked_ids(ids, len(rows))
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for class_, chunk in _chunks(rows, ids):
+                    self._script(*self._call(number, class_, chunk), client=pipe)
+                pipe.execute()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise BrokerUnavailable(f"the server doesn't answer ({error}); repeat with the same ids") from error
+        except redis.ResponseError as error:
+            raise BrokerUnavailable(f"the server refuses to write ({error}); nothing more was accepted") from error
+        return list(ids)
+
+    def status(self, message_id: str) -> dict[str, str] | None:
+        """Return the record of a message, or None when there is none (any more)."""
+        if not MESSAGE_ID.match(message_id):
+            raise InvalidMessage("id", "is not the id of a message")
+        try:
+            record = self._redis.hgetall(keys.record(message_id))
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise BrokerUnavailable(f"the server doesn't answer ({error})") from error
+        return {_str(name): _str(value) for name, value in record.items()} or None  # type: ignore[union-attr]
+
+    def _call(
+        self, number: str, class_: MessageClass, chunk: Sequence[tuple[str, Message]]
+    ) -> tuple[list[str], list[Any]]:
+        names = [keys.lane(number, class_), *(keys.record(message_id) for message_id, _ in chunk)]
+        envelopes = [seal(number, message_id, message) for message_id, message in chunk]
+        return names, ["", number, class_.value, keys.doorbell(number), self._record_ttl_s, *envelopes]
+
+
+def _chunks(rows: Sequence[Message], ids: Sequence[str]) -> Iterator[tuple[MessageClass, list[tuple[str, Message]]]]:
+    """Yield the rows class by class, in class order, at most CHUNK at a time."""
+    for class_ in MessageClass:
+        of_class = [(message_id, row) for message_id, row in zip(ids, rows, strict=True) if row.class_ is class_]
+        for start in range(0, len(of_class), CHUNK):
+            yield class_, of_class[start : start + CHUNK]
+
+
+def _checked_ids(ids: Sequence[str] | None, count: int) -> Sequence[str]:
+    if ids is None:
+        return [new_id() for _ in range(count)]
+    if len(ids) != count or len(set(ids)) != count:
+        raise InvalidMessage("ids", f"give one id of its own to each of the {count} messages")
+    for message_id in ids:
+        if not isinstance(message_id, str) or not MESSAGE_ID.match(message_id):
+            raise InvalidMessage("ids", "an id has 1 to 128 letters, digits or any of _ . : -")
+    return ids
+
+
+def _str(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

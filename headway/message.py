@@ -1,0 +1,165 @@
+"""What can an app ask us to send, and what must be true of it?
+
+The one place where a message is checked: the Python client, plain Celery publishers and the HTTP gateway all end here.
+Bounds come from the provider's pages: Push API "API variables" (numbers are digits with country code, no `+`, no leading
+`0`; file names 20 and headers 60 characters), "High volume messaging" and WhatsApp's own 4,096 characters of text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from headway.classes import MessageClass
+from headway.errors import InvalidMessage
+
+#: E.164 allows 15 digits; shorter than 7 is no international number.
+NUMBER = re.compile(r"[1-9][0-9]{6,14}\Z")
+
+#: A message id is a Celery task id: a uuid, or whatever a plain publisher chose within these bounds.
+MESSAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
+
+Check = Callable[[str, Any], Any]
+
+
+def _text(longest: int) -> Check:
+    def check(field: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise InvalidMessage(field, "must be text")
+        if not value or len(value) > longest:
+            raise InvalidMessage(field, f"must have 1 to {longest} characters, has {len(value)}")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidMessage(field, "has half of a surrogate pair, which is no character") from None
+        return value
+
+    return check
+
+
+def _number(field: str, value: Any) -> str:
+    if not isinstance(value, str) or not NUMBER.match(value):
+        raise InvalidMessage(field, "must be 7 to 15 digits with country code, without + and without a leading 0")
+    return value
+
+
+def _url(field: str, value: Any) -> str:
+    text: str = _text(2048)(field, value)
+    if not re.match(r"https?://[^\s/]+", text):
+        raise InvalidMessage(field, "must be an http:// or https:// address")
+    return text
+
+
+def _values(field: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) > 32:
+        raise InvalidMessage(field, "must be a list of at most 32 texts")
+    return tuple(_text(1024)(f"{field}[{index}]", item) for index, item in enumerate(value))
+
+
+def _location(field: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not {"lat", "long"} <= set(value) <= {"lat", "long", "name", "address"}:
+        raise InvalidMessage(field, "must be an object with lat, long and, if you like, name and address")
+    for key, bound in (("lat", 90), ("long", 180)):
+        try:
+            inside = -bound <= float(value[key]) <= bound
+        except (TypeError, ValueError):
+            inside = False
+        if not inside:
+            raise InvalidMessage(f"{field}.{key}", f"must be a number from -{bound} to {bound}")
+    for key in {"name", "address"} & set(value):
+        _text(512)(f"{field}.{key}", value[key])
+    return dict(value)
+
+
+def _class(field: str, value: Any) -> MessageClass:
+    try:
+        return MessageClass(value)
+    except ValueError:
+        raise InvalidMessage(field, f"must be one of {', '.join(MessageClass)}") from None
+
+
+def _time(field: str, value: Any) -> str:
+    """Keep the text (RFC 3339): the lease reads it with the server's clock."""
+    try:
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise InvalidMessage(field, "must be a time like 2030-01-31T08:00:00Z") from None
+    if time.tzinfo is None:
+        raise InvalidMessage(field, "must say its time zone, like 2030-01-31T08:00:00Z")
+    return time.isoformat()
+
+
+#: Field -> its check, in the words of the JSON kwargs of `worker.send`.
+CHECKS: Mapping[str, Check] = {
+    "to": _number,
+    "group_id": _text(128),
+    "text": _text(4096),
+    "media_url": _url,
+    "media_name": _text(20),
+    "template_id": _text(64),
+    "template_values": _values,
+    "template_header": _text(60),
+    "language": _text(16),
+    "location": _location,
+    "reference": _text(128),
+    "class": _class,
+    "send_at": _time,
+    "expires_at": _time,
+}
+
+#: At least one of these is what the message says.
+CONTENT = ("text", "media_url", "template_id", "location")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message to one recipient (`to`) or one group (`group_id`), checked.
+
+    `send_at` and `expires_at` are RFC 3339 texts with a time zone. `reference` is the app's own and never leaves for the
+    provider. Raises InvalidMessage, which names the field, from `of` and from the constructor alike.
+    """
+
+    to: str | None = None
+    group_id: str | None = None
+    text: str | None = None
+    media_url: str | None = None
+    media_name: str | None = None
+    template_id: str | None = None
+    template_values: tuple[str, ...] | None = None
+    template_header: str | None = None
+    language: str | None = None
+    location: Mapping[str, Any] | None = None
+    reference: str | None = None
+    class_: MessageClass = MessageClass.NORMAL
+    send_at: str | datetime | None = None
+    expires_at: str | datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name, check in CHECKS.items():
+            attribute = "class_" if name == "class" else name
+            value = getattr(self, attribute)
+            if value is not None:
+                object.__setattr__(self, attribute, check(name, value))
+        if (self.to is None) == (self.group_id is None):
+            raise InvalidMessage("to", "name either a recipient (to) or a group (group_id)")
+        if all(getattr(self, name) is None for name in CONTENT):
+            raise InvalidMessage("text", f"say something: one of {', '.join(CONTENT)}")
+
+    @classmethod
+    def of(cls, kwargs: Any) -> Message:
+        """Check what a stranger sent as the kwargs of `worker.send`; None stands for a field left out."""
+        if not isinstance(kwargs, Mapping):
+            raise InvalidMessage("kwargs", "must be an object with the message's fields")
+        for name in kwargs:
+            if name not in CHECKS:
+                raise InvalidMessage(str(name)[:64], f"is not a field of a message; there are {', '.join(CHECKS)}")
+        given = {("class_" if name == "class" else name): value for name, value in kwargs.items() if value is not None}
+        return cls(**given)
+
+    def kwargs(self) -> dict[str, Any]:
+        """Return the JSON kwargs of `worker.send`, without the class: its lane says that."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self) if field.name != "class_")
+        return {name: value for name, value in named if value is not None}
