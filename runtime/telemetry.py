@@ -1,0 +1,175 @@
+"""What do Headway's processes say, and how does it look? The one place that configures logs.
+
+Every event of ours is a member of `Event`: the catalogue that dashboards, alarms and tests hold on to. Lines of other
+libraries (celery, kombu, uvicorn) go through the same processors, but aren't held to the catalogue.
+Logs go to standard error: standard output belongs to what a command prints.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from enum import StrEnum
+from typing import Final, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from runtime.secret import MASK, hide_passwords
+
+
+class Event(StrEnum):
+    """Everything Headway says in its log. Fields are listed in brackets; durations carry their unit in the name."""
+
+    #: A worker leases from now on [numbers, pool, concurrency].
+    WORKER_READY = "worker_ready"
+    #: A worker leases no more and finishes what it began [held].
+    WORKER_STOPPING = "worker_stopping"
+    #: Debug. Messages may leave now [number, lease, rows].
+    LEASE_GRANTED = "lease_granted"
+    #: A lease ended without its holder: rows not begun go back, begun ones are uncertain [number, lease, holder, rows].
+    LEASE_LOST = "lease_lost"
+    #: Rows that had not begun went back to the head of their lane [number, lease, rows].
+    LEASE_RETURNED = "lease_returned"
+    #: The provider didn't take a row [number, message, verdict, code, reason].
+    SEND_FAILED = "send_failed"
+    #: A message on a lane can't be sent as it is; it is dead [number, message, field, problem].
+    MESSAGE_REFUSED = "message_refused"
+    #: A number stands still until a person resumes it [number, reason].
+    NUMBER_PAUSED = "number_paused"
+    #: Processes were started with different TPS for a number; the lowest holds [number, ours_milli, lowest_milli].
+    TPS_DIFFERS = "tps_differs"
+    #: The server doesn't answer: nothing leaves until it does [url, problem, attempt].
+    BROKER_AWAY = "broker_away"
+    #: The server answers again [url, attempts].
+    BROKER_BACK = "broker_back"
+    #: A script could not run: nothing changed, it is tried again [script, problem].
+    SCRIPT_REFUSED = "script_refused"
+    #: The server can be used, but not as it should be set up [problem].
+    SERVER_RISKY = "server_risky"
+    #: This process started the embedded server [engine, port, directory].
+    SERVER_STARTED = "server_started"
+    #: This process uses an embedded server that another one started [engine, port, directory].
+    SERVER_ATTACHED = "server_attached"
+    #: The last user went, and the embedded server with it [engine, directory].
+    SERVER_STOPPED = "server_stopped"
+    #: Start-up or shutdown of the embedded server takes its time [waiting_for, directory].
+    SERVER_AWAITED = "server_awaited"
+    #: Data of another engine or version lies in the home and isn't opened [ours, left].
+    SERVER_DATA_LEFT = "server_data_left"
+    #: The embedded server did not stop in time and is left alone [pid, directory].
+    SERVER_STUCK = "server_stuck"
+    #: A variable was set that this version doesn't act on yet [variable, why].
+    SETTING_WITHOUT_EFFECT = "setting_without_effect"
+
+
+class UndeclaredEvent(Exception):
+    """An event isn't in the catalogue: add it to `runtime.telemetry.Event`. Raised under test only."""
+
+
+_DECLARED: Final = frozenset(Event)
+#: Field names whose value never belongs in a log, whoever put it there.
+_SECRET_FIELDS: Final = frozenset(
+    {"app_secret", "authorization", "password", "provider_token", "secret", "token", "webhook_key"}
+)
+    {"app_secret", "authorization", "password", "provider_token", "secret", "token", "webhook_key"}
+)
+#: pytest sets it for itself and for the processes that a test starts: there an undeclared event is a failure.
+_UNDER_TEST: Final = "PYTEST_VERSION"
+#: The digits of a masked number that stay readable: enough for the country, and to tell two apart in one log.
+_HEAD, _TAIL = 3, 2
+
+
+def mask(number: str) -> str:
+    """Return a recipient's phone number as it may be logged: `15555550100` becomes `155******00`."""
+    if len(number) <= _HEAD + _TAIL:
+        return "*" * len(number)
+    return number[:_HEAD] + "*" * (len(number) - _HEAD - _TAIL) + number[-_TAIL:]
+
+
+def get_logger(room: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of a room: `log.info(Event.WORKER_READY, numbers=…)`.
+
+    It works before `configure` too (warnings then go through the standard library's last resort), so that it may stand
+    at a module's top.
+    """
+    logger = structlog.wrap_logger(
+        logging.getLogger(f"headway.{room}"),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            declared_only,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        room=room,
+    )
+    return cast("structlog.stdlib.BoundLogger", logger)
+
+
+def configure(style: str = "auto", *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
+    """Send all logs of this process to one handler: called once by each door, and again after Celery set up its own.
+
+    `style` is HEADWAY_LOG: `pretty` for people, `json` for machines, `auto` decides by whether `stream` (default:
+    standard error) is a terminal. Handlers that write to a stream are replaced, so that no line is written twice.
+    """
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
+    pretty = style == "pretty" or (style == "auto" and terminal)
+    handler = _Handler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                hide_secrets,
+                _console(colors=terminal) if pretty else structlog.processors.JSONRenderer(default=str),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for former in [h for h in root.handlers if type(h) in (logging.StreamHandler, _Handler)]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(level)
+
+
+def declared_only(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hold our own events to the catalogue: under test an undeclared one raises, in production it is marked."""
+    name = event.get("event")
+    if name in _DECLARED:
+        event["event"] = str(name)  # a plain text, whatever renders it
+        return event
+    if _UNDER_TEST in os.environ:
+        raise UndeclaredEvent(f"{name!r} is no member of runtime.telemetry.Event: declare it there, with its fields")
+    event["undeclared"] = True
+    return event
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask passwords in URLs and the values of fields that are secret by name, in our lines and in all others."""
+    for field, value in event.items():
+        if field in _SECRET_FIELDS:
+            event[field] = MASK
+        elif isinstance(value, str):
+            event[field] = hide_passwords(value)
+    return event
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Marks the handler that `configure` put in place."""
+
+
+def _console(*, colors: bool) -> structlog.dev.ConsoleRenderer:
+    # The default renders tracebacks with the values of local variables: message texts, tokens.
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+
+
+#: What each line gets, ours or another library's, on the thread that wrote it.
+_SHARED: Final[list[Processor]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
