@@ -73,8 +73,6 @@ _DECLARED: Final = frozenset(Event)
 _SECRET_FIELDS: Final = frozenset(
     {"app_secret", "authorization", "password", "provider_token", "secret", "token", "webhook_key"}
 )
-    {"app_secret", "authorization", "password", "provider_token", "secret", "token", "webhook_key"}
-)
 #: pytest sets it for itself and for the processes that a test starts: there an undeclared event is a failure.
 _UNDER_TEST: Final = "PYTEST_VERSION"
 #: The digits of a masked number that stay readable: enough for the country, and to tell two apart in one log.
