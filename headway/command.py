@@ -1,7 +1,7 @@
 """What does the `headway` command do when only the client is installed?
 
 The wheel carries what an app imports and nothing else; the processes run from a checkout or the image. An editable
-install of a checkout finds the console beside this package, an app's own environment doesn't: there the command says so.
+install of a checkout finds the console beside this package, an app's own environment doesn't: there it says so.
 """
 
 from __future__ import annotations
