@@ -1,0 +1,54 @@
+#!lua flags=allow-oom
+-- end_lease: nobody will settle this lease: its holder is lost, or gives it up.
+-- Guarantee: rows that had not begun go back to the head of their lanes, refunded; begun ones become uncertain, because
+-- the provider may have them. Running it again changes nothing.
+-- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] meter (hash)   KEYS[6] window (zset, TTL)
+-- KEYS[7] leases (hash)   KEYS[8] deadlines (zset)   KEYS[9] leased (hash)   KEYS[10] kept (hash)
+-- KEYS[11] uncertain (zset)   KEYS[12..] record of each row (hash, TTL)
+-- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] number   ARGV[4] time to live of a record (s)
+-- ARGV[5] when: `expired` (only past its deadline), `unbegun` (only if it had not begun) or `ended`
+-- ARGV[6] why, for the record   ARGV[7..] message ids, as the records
+-- reply: {'gone'}, {'held'} (not so), {'returned', rows} or {'uncertain', rows}
+-- @include now_us
+-- @include int
+-- @include lanes_by_step
+-- @include get_lease
+-- @include drop_lease
+-- @include hand_back
+-- @include refund
+local now = now_us(ARGV[1])
+local lease = get_lease(KEYS[7], ARGV[2])
+if not lease then
+  return { 'gone' }
+elseif ARGV[5] == 'expired' and tonumber(redis.call('ZSCORE', KEYS[8], lease.id) or 0) > now
+  or ARGV[5] == 'unbegun' and lease.state == 'sending' then
+  return { 'held' }
+end
+local record_of, class_of = {}, { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
+for i = 7, #ARGV do
+  record_of[ARGV[i]] = KEYS[i + 5]
+end
+local back, unknown, unspent = {}, {}, 0
+for _, row in ipairs(lease.rows) do
+  if lease.state == 'sending' and row[2] == 1 then
+    unknown[#unknown + 1] = row[1]
+  else
+    back[#back + 1], unspent = row[1], unspent + row[2]
+  end
+end
+for _, id in ipairs(unknown) do
+  local held = redis.call('HGET', KEYS[9], id)
+  if held then
+    redis.call('HSET', KEYS[10], id, held)
+    redis.call('ZADD', KEYS[11], int(now / 1000), id)
+    redis.call('HDEL', KEYS[9], id)
+    redis.call('HSET', record_of[id], 'state', 'uncertain', 'number', ARGV[3], 'class', class_of[held:sub(1, 1)],
+      'changed_ms', int(now / 1000), 'reason', ARGV[6])
+    redis.call('HINCRBY', record_of[id], 'attempts', 1)
+    redis.call('EXPIRE', record_of[id], ARGV[4])
+  end
+end
+refund(KEYS[5], KEYS[6], lease, unspent)
+hand_back(lanes_by_step(), KEYS[9], back)
+drop_lease(KEYS[7], KEYS[8], lease.id)
+return #unknown > 0 and { 'uncertain', #unknown } or { 'returned', #back }

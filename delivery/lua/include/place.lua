@@ -1,0 +1,44 @@
+-- place and its like work on the KEYS of settle.lua: where a row's envelope goes with its new state.
+
+-- place(state, id, held, until_ms, now): an envelope lives on while somebody may still send it.
+local function place(state, id, held, until_ms, now)
+  local index = ({ deferred = KEYS[11], uncertain = KEYS[12], dead = KEYS[13] })[state]
+  if index then
+    redis.call('HSET', KEYS[10], id, held)
+    redis.call('ZADD', index, int(until_ms or now / 1000), id)
+  elseif state == 'waiting' then
+    redis.call('RPUSH', lanes_by_step()[held:sub(1, 1)], held:sub(2))
+  end
+end
+
+-- unkeep(id, kept, uncertain): take an uncertain row's envelope out, for a late settle.
+local function unkeep(id, kept, uncertain)
+  if redis.call('ZREM', uncertain, id) == 0 then
+    return nil
+  end
+  local held = redis.call('HGET', kept, id)
+  redis.call('HDEL', kept, id)
+  return held
+end
+
+-- finish(lease, settled, unspent): the lease without its settled rows; refunded for those that never left.
+local function finish(lease, settled, unspent)
+  if not lease then
+    return
+  end
+  local rest, refunds = {}, 0
+  for _, row in ipairs(lease.rows) do
+    if not settled[row[1]] then
+      rest[#rest + 1] = row
+    elseif unspent[row[1]] then
+      refunds = refunds + row[2]
+    end
+  end
+  refund(KEYS[5], KEYS[6], lease, refunds)
+  if #rest == 0 then
+    drop_lease(KEYS[7], KEYS[8], lease.id)
+  elseif #rest < #lease.rows then
+    lease.rows = rest
+    redis.call('HSET', KEYS[7], lease.id, cjson.encode(lease))
+  end
+end

@@ -1,0 +1,49 @@
+#!lua flags=allow-oom
+-- settle: what became of rows of a lease, recorded; what never left is refunded; with its last row the lease ends.
+-- Guarantee: a row is settled once: again, or after somebody else did, changes nothing. A late settle of an uncertain
+-- row is taken. No row is ever in two places.
+-- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] meter (hash)   KEYS[6] window (zset, TTL)
+-- KEYS[7] leases (hash)   KEYS[8] deadlines (zset)   KEYS[9] leased (hash)   KEYS[10] kept (hash)
+-- KEYS[11] deferred (zset)   KEYS[12] uncertain (zset)   KEYS[13] dead (zset)   KEYS[14..] record of each row (hash, TTL)
+-- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] number   ARGV[4] time to live of a record (s)
+-- ARGV[5] JSON: for each new state, the states it may come from
+-- ARGV[6..] four for each row: message id, new state, attempt 1|0 (it left, so it used TPS), JSON: more fields of its
+--   record, among them until_ms for a deferral
+-- reply: the new state of each row, or '' where nothing changed
+-- @include now_us
+-- @include int
+-- @include lanes_by_step
+-- @include get_lease
+-- @include drop_lease
+-- @include refund
+-- @include place
+local now, lanes = now_us(ARGV[1]), lanes_by_step()
+local lease, from = get_lease(KEYS[7], ARGV[2]), cjson.decode(ARGV[5])
+local class_of = { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
+local reply, settled, unspent = {}, {}, {}
+for i = 6, #ARGV, 4 do
+  local id, state, left, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], cjson.decode(ARGV[i + 3])
+  local record = KEYS[14 + (i - 6) / 4]
+  local held = redis.call('HGET', KEYS[9], id)
+  if held then
+    redis.call('HDEL', KEYS[9], id)
+    settled[id], unspent[id] = true, left == '0'
+  elseif from[state][redis.call('HGET', record, 'state') or 'none'] then
+    held = unkeep(id, KEYS[10], KEYS[12])
+  end
+  if held then
+    place(state, id, held, more.until_ms, now)
+    local fields = { 'state', state, 'number', ARGV[3], 'class', class_of[held:sub(1, 1)], 'changed_ms', int(now / 1000) }
+    for name, value in pairs(more) do
+      fields[#fields + 1], fields[#fields + 2] = name, type(value) == 'number' and int(value) or value
+    end
+    redis.call('HSET', record, unpack(fields))
+    redis.call('EXPIRE', record, ARGV[4])
+    if left == '1' then
+      redis.call('HINCRBY', record, 'attempts', 1)
+    end
+  end
+  reply[#reply + 1] = held and state or ''
+end
+finish(lease, settled, unspent)
+return reply

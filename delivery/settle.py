@@ -1,0 +1,121 @@
+"""How does a lease end?
+
+Settle records what became of its rows, refunds what never left, and lets the lease go with its last row. When nobody will
+settle it (its holder is lost, or gives it up), `end` hands back what had not begun and calls the rest uncertain.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import redis
+
+from delivery.states import SETTLED, State, may_come_from
+from headway import keys
+from runtime import scripts
+from runtime.scripts import Call
+
+#: For each state that settle knows, the states of a row from which a late settle may still reach it.
+_FROM = json.dumps(
+    {state: {before: True for before in sorted(may_come_from(state) & {State.UNCERTAIN})} for state in sorted(SETTLED)}
+)
+
+#: Longest text that a record keeps of a provider's own words.
+REASON_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one row. `left`: its request left, so it used TPS and was an attempt; else its charge is refunded.
+
+    `until_ms` (the server's time) goes with `deferred` alone. Empty texts are not recorded.
+    """
+
+    message_id: str
+    state: State
+    left: bool = True
+    until_ms: int | None = None
+    provider_id: str = ""
+    push_id: str = ""
+    code: str = ""
+    reason: str = ""
+
+    def more(self) -> str:
+        """Return the further fields of its record as JSON."""
+        texts = {"provider_id": self.provider_id, "push_id": self.push_id, "code": self.code}
+        more: dict[str, str | int] = {name: text for name, text in texts.items() if text}
+        if self.reason:
+            more["reason"] = self.reason[:REASON_CHARACTERS]
+        if self.until_ms is not None:
+            more["until_ms"] = self.until_ms
+        return json.dumps(more) if more else "{}"
+
+
+class Ending(StrEnum):
+    """When `end` may end a lease."""
+
+    #: Only past its deadline: its holder is lost.
+    EXPIRED = "expired"
+    #: Only if it had not begun: its holder hands it back.
+    UNBEGUN = "unbegun"
+    #: In any case: whoever worked on it is gone.
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What `end` did: `gone` (there was no such lease), `held` (not so), `returned` or `uncertain`, and of how many rows."""
+
+    what: str
+    rows: int = field(default=0)
+
+
+def settle(
+    number: str, lease_id: str, rows: Sequence[Settlement], *, record_ttl_s: int, now_us: int | None = None
+) -> Call:
+    """Build the call that settles rows of a lease: each is settled once, whoever asks again; late settles are taken."""
+    names = [
+        *keys.lanes(number), keys.meter(number), keys.window(number), keys.leases(number), keys.deadlines(number),
+        keys.leased(number), keys.kept(number), keys.deferred(number), keys.uncertain(number), keys.dead(number),
+        *(keys.record(row.message_id) for row in rows),
+    ]  # fmt: skip
+    args: list[scripts.Argument] = ["" if now_us is None else now_us, lease_id, number, record_ttl_s, _FROM]
+    for row in rows:
+        args += [row.message_id, row.state.value, int(row.left), row.more()]
+    return Call(scripts.load("delivery", "settle"), names, args)
+
+
+def end(
+    number: str,
+    lease_id: str,
+    message_ids: Sequence[str],
+    *,
+    when: Ending,
+    why: str,
+    record_ttl_s: int,
+    now_us: int | None = None,
+) -> Call:
+    """Build the call that ends a lease which nobody will settle: rows not begun go back, begun ones are uncertain."""
+    names = [
+        *keys.lanes(number), keys.meter(number), keys.window(number), keys.leases(number), keys.deadlines(number),
+        keys.leased(number), keys.kept(number), keys.uncertain(number), *(keys.record(row) for row in message_ids),
+    ]  # fmt: skip
+    time = "" if now_us is None else now_us
+    args = [time, lease_id, number, record_ttl_s, when.value, why[:REASON_CHARACTERS], *message_ids]
+    return Call(scripts.load("delivery", "end_lease"), names, args)
+
+
+def ended(reply: Any) -> Ended:
+    """Read what `end` answered."""
+    what = reply[0].decode() if isinstance(reply[0], bytes) else str(reply[0])
+    return Ended(what, int(reply[1]) if len(reply) > 1 else 0)
+
+
+def rows_of(client: redis.Redis, number: str, lease_id: str) -> list[str] | None:
+    """Return the ids of the rows that a lease holds, or None when it has ended."""
+    found: Any = client.hget(keys.leases(number), lease_id)
+    return None if found is None else [row[0] for row in json.loads(found)["rows"]]

@@ -1,0 +1,47 @@
+"""What does each class get, and which goes first?
+
+| class | kombu priority | leaves free of TPS | paced |
+| --- | --- | --- | --- |
+| urgent | 0 | nothing: it may take all that is left | no |
+| high | 3 | half of the headroom | yes |
+| normal | 6 | the headroom | yes |
+| bulk | 9 | the headroom | yes |
+
+Paced classes leave evenly, so that an urgent message finds room after at most about one interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headway.classes import MessageClass
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRule:
+    """How a class shares a number: `headroom_share_ppm` is its part of HEADWAY_HEADROOM, in millionths."""
+
+    class_: MessageClass
+    headroom_share_ppm: int
+    paced: bool
+
+
+#: In the order in which they go: a class leaves only what those above it have no message for.
+TABLE: tuple[ClassRule, ...] = (
+    ClassRule(MessageClass.URGENT, headroom_share_ppm=0, paced=False),
+    ClassRule(MessageClass.HIGH, headroom_share_ppm=500_000, paced=True),
+    ClassRule(MessageClass.NORMAL, headroom_share_ppm=1_000_000, paced=True),
+    ClassRule(MessageClass.BULK, headroom_share_ppm=1_000_000, paced=True),
+)
+
+_CLASS_OF_STEP = {class_.priority: class_ for class_ in MessageClass}
+
+
+def class_of_step(step: int) -> MessageClass:
+    """Return the class that waits on a priority step. Raises KeyError for a step that kombu doesn't have."""
+    return _CLASS_OF_STEP[step]
+
+
+def as_argument() -> str:
+    """Return the table as the lease script reads it: `<share, ppm>:<paced>` for each class, in order."""
+    return " ".join(f"{rule.headroom_share_ppm}:{int(rule.paced)}" for rule in TABLE)

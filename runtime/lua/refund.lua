@@ -1,0 +1,17 @@
+-- refund(meter, window, lease, unspent): give back what a lease was charged for `unspent` rows that never left.
+-- `lease` is its record in `leases`; its charge shrinks with it. A charge that has left the window is history by now.
+local function refund(meter, window, lease, unspent)
+  unspent = math.min(unspent, lease.charged)
+  if unspent <= 0 then
+    return
+  end
+  if redis.call('ZREM', window, lease.id .. ':' .. lease.charged) == 1 then
+    redis.call('HINCRBY', meter, 'window', -unspent)
+    if lease.charged > unspent then
+      redis.call('ZADD', window, lease.at, lease.id .. ':' .. lease.charged - unspent)
+    end
+  end
+  redis.call('HINCRBY', meter, 'backlog', -unspent * 1000000)
+  redis.call('HINCRBY', meter, 'send', -unspent)
+  lease.charged = lease.charged - unspent
+end

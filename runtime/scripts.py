@@ -1,0 +1,83 @@
+"""Where do the Lua scripts come from, and how is one called?
+
+One file for each atomic verb in the owning room's `lua/`. A line `-- @include name` stands for the function in
+`<room>/lua/include/name.lua` or, when several rooms share it, in `runtime/lua/name.lua`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
+
+Argument = str | int | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script with its includes filled in. `sha` is what EVALSHA calls it by."""
+
+    name: str
+    source: str
+    sha: str
+
+    def run(self, client: redis.Redis, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Run it in one round trip; a server that forgot it (restart, SCRIPT FLUSH) is told it again."""
+        try:
+            return client.evalsha(self.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return client.eval(self.source, len(keys), *keys, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One script with its keys and arguments, still to be run."""
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Argument]
+
+    def command(self) -> list[Argument]:
+        """Return the words of the Redis command."""
+        return ["EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args]
+
+
+def run_all(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
+    """Run calls in one round trip; each answers by itself: its reply, or the ResponseError that the server gave."""
+    if len(calls) == 1:
+        try:
+            return [calls[0].script.run(client, calls[0].keys, calls[0].args)]
+        except redis.ResponseError as error:
+            return [error]
+    with client.pipeline(transaction=False) as pipe:
+        for call in calls:
+            pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+        replies = pipe.execute(raise_on_error=False)
+    for index, reply in enumerate(replies):
+        if isinstance(reply, NoScriptError):
+            replies[index] = run_all(client, [calls[index]])[0]
+    return replies
+
+
+@cache
+def load(room: str, name: str) -> Script:
+    """Return a room's script. Raises FileNotFoundError for a script or an include that isn't there."""
+    own = resources.files(room) / "lua"
+    shared = resources.files("runtime") / "lua"
+
+    def function(match: re.Match[str]) -> str:
+        file: Traversable = own / "include" / f"{match[1]}.lua"
+        return (file if file.is_file() else shared / f"{match[1]}.lua").read_text()
+
+    source = INCLUDE.sub(function, (own / f"{name}.lua").read_text())
+    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

@@ -1,0 +1,79 @@
+-- What a lease ends with: these work on the KEYS and ARGV of lease.lua.
+
+-- Headroom is kept while something that can't be refused was seen in the last ten minutes.
+local HEADROOM_MEMORY_US = 600000000
+
+-- measured(a, now): the meter as it stands, for `room` and `spend`.
+local function measured(a, now)
+  local seen = redis.call('HMGET', KEYS[7], 'uncontrolled_us', 'pace_at')
+  local recently = seen[1] and now - tonumber(seen[1]) < HEADROOM_MEMORY_US
+  local headroom = recently and tonumber(ARGV[7]) or 0
+  local interval = a.window_us / math.max(1, math.floor(a.events * (1 - headroom / 1000000)))
+  return {
+    events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, headroom = headroom, interval = interval,
+    spent = spent(KEYS[7], KEYS[8], now, a.window_us), behind = backlog(KEYS[7], now, a.tps_milli),
+    -- Never further ahead than pacing itself goes: a TPS that was just raised holds at once.
+    pace_at = math.min(tonumber(seen[2] or now), now + SLACK_US + interval),
+  }
+end
+
+-- spend(m, events, paced, now): these leave, so there is less room for the next class.
+local function spend(m, events, paced, now)
+  m.spent, m.behind = m.spent + events, m.behind + events * 1000000
+  if paced and events > 0 then
+    m.pace_at = math.max(m.pace_at, now) + events * m.interval
+  end
+end
+
+local function trim(t)
+  for _, lane in ipairs(t.trims) do
+    redis.call('LTRIM', lane[1], 0, -1 - lane[2])
+  end
+end
+
+-- nothing(t, wait, now): no row may leave; when something was moved or deferred, ask again at once.
+local function nothing(t, wait, now)
+  trim(t)
+  if t.moved > 0 then
+    return { 'wait', now, now, 'again' }
+  elseif wait[1] == 0 then
+    local next_due = redis.call('ZRANGE', KEYS[12], 0, 0, 'WITHSCORES')
+    return { 'wait', now, next_due[2] and tonumber(next_due[2]) * 1000 or 0, 'empty' }
+  end
+  return { 'wait', now, wait[1], wait[2] }
+end
+
+-- grant(t, m, now): write the lease down, charge it, and only then take its rows off their lanes.
+local function grant(t, m, now)
+  local id, deadline = ARGV[2], now + tonumber(ARGV[4])
+  redis.call('HSET', KEYS[11], unpack(t.held))
+  redis.call('HSET', KEYS[9], id, cjson.encode({
+    id = id, holder = ARGV[3], state = 'leased', at = int(now), charged = t.taken, rows = t.rows,
+  }))
+  redis.call('ZADD', KEYS[10], int(deadline), id)
+  if t.taken > 0 then
+    charge(KEYS[7], KEYS[8], now, m.behind - t.taken * 1000000, id, t.taken, m.window_us)
+    redis.call('HSET', KEYS[7], 'window', m.spent, 'pace_at', int(m.pace_at))
+    redis.call('HINCRBY', KEYS[7], 'send', t.taken)
+  end
+  trim(t)
+  return { 'grant', now, deadline, t.taken, unpack(t.reply) }
+end
+
+-- granted_before(lease, fields, now): the answer that this lease id got already; its caller never saw it.
+local function granted_before(lease, fields, now)
+  local reply = { 'grant', now, tonumber(redis.call('ZSCORE', KEYS[10], lease.id) or now), lease.charged }
+  for _, entry in ipairs(lease.rows) do
+    local held = redis.call('HGET', KEYS[11], entry[1])
+    if held then
+      local read, row = pcall(facts, held:sub(2), fields)
+      local sends = entry[2] == 1
+      local verdict = sends and 'send' or (read and not row.refused) and 'expired'
+        or 'refused: ' .. (read and row.refused or 'unreadable')
+      for _, part in ipairs({ entry[1], held:sub(1, 1), verdict, read and row.body or 'null' }) do
+        reply[#reply + 1] = part
+      end
+    end
+  end
+  return reply
+end

@@ -1,0 +1,52 @@
+-- take(lane, lanes, now, t, room): move rows from the head of a lane into the lease that `t` builds; false: it is closed.
+-- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, rows, held, reply, seen, taken, bytes, moved}
+-- A lease is of one shape and has no recipient twice, so the first row that differs closes it and stays where it is.
+local function judge(t, raw, step, now)
+  local read, row = pcall(facts, raw, t.shape_fields)
+  if not read then
+    row = { id = 'unreadable-' .. redis.sha1hex(raw), to = '', shape = '', body = 'null', refused = 'unreadable' }
+  end
+  row.verdict = row.refused and 'refused: ' .. row.refused or (row.expires <= now and 'expired') or 'send'
+  row.step = row.step or step
+  return row
+end
+local function take(lane, lanes, now, t, room)
+  local want = math.min(t.max_rows - #t.rows, room + 50)
+  local raws = redis.call('LRANGE', lane.key, -want, -1)
+  local gone, open = 0, true
+  for i = #raws, 1, -1 do
+    local raw = raws[i]
+    local row = judge(t, raw, lane.step, now)
+    if t.seen['id ' .. row.id] or redis.call('HEXISTS', t.leased, row.id) == 1 then
+      t.moved = t.moved + 1 -- the same id twice is one message
+    elseif row.step ~= lane.step then
+      redis.call('LPUSH', lanes[row.step], raw)
+      t.moved = t.moved + 1
+    elseif row.verdict == 'send' and row.not_before > now then
+      redis.call('HSET', t.kept, row.id, row.step .. raw)
+      redis.call('ZADD', t.deferred, int(math.ceil(row.not_before / 1000)), row.id)
+      t.moved = t.moved + 1
+    else
+      local sends = row.verdict == 'send'
+      open = not (sends and (room < 1 or t.seen['to ' .. row.to] or (t.shape or row.shape) ~= row.shape))
+        and (#t.rows == 0 or t.bytes + #row.body <= t.max_bytes)
+      if not open then
+        break
+      end
+      if sends then
+        t.taken, room, t.shape, t.seen['to ' .. row.to] = t.taken + 1, room - 1, row.shape, true
+      end
+      t.bytes, t.seen['id ' .. row.id] = t.bytes + #row.body, true
+      t.rows[#t.rows + 1] = { row.id, sends and 1 or 0 }
+      t.held[#t.held + 1], t.held[#t.held + 2] = row.id, row.step .. raw
+      for _, part in ipairs({ row.id, row.step, row.verdict, row.body }) do
+        t.reply[#t.reply + 1] = part
+      end
+    end
+    gone = gone + 1
+  end
+  if gone > 0 then
+    t.trims[#t.trims + 1] = { lane.key, gone }
+  end
+  return open and #t.rows < t.max_rows
+end

@@ -1,0 +1,71 @@
+#!lua
+-- lease: take the messages that may leave now from a number's lanes, and charge them, in one step.
+-- Guarantee: never more than the window or the debt allows; the same lease id gives the same answer again.
+-- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] settings (hash)   KEYS[6] declared (hash, TTL)
+-- KEYS[7] meter (hash)   KEYS[8] window (zset, TTL)   KEYS[9] leases (hash)   KEYS[10] deadlines (zset)
+-- KEYS[11] leased (hash)   KEYS[12] deferred (zset)   KEYS[13] kept (hash)
+-- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
+-- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
+-- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] per class in order `<share of headroom, ppm>:<paced 0|1>`
+-- ARGV[12..] fields that rows of one lease must agree on
+-- reply: {'grant', now, deadline, charged, then per row: id, step, verdict, body}
+--        {'wait', now, until or 0, because: window|debt|pace|in flight|empty|again}   {'refuse', now, 'paused'}
+-- @include now_us
+-- @include int
+-- @include lanes_by_step
+-- @include get_lease
+-- @include allocation
+-- @include spent
+-- @include backlog
+-- @include charge
+-- @include base64
+-- @include parse_time
+-- @include facts
+-- @include promote
+-- @include room
+-- @include take
+-- @include grant
+local now, id = now_us(ARGV[1]), ARGV[2]
+local fields = {}
+for i = 12, #ARGV do
+  fields[#fields + 1] = ARGV[i]
+end
+local before = get_lease(KEYS[9], id)
+if before then
+  return granted_before(before, fields, now)
+end
+local a = allocation(KEYS[5], KEYS[6], ARGV[5], ARGV[6])
+if a.paused then
+  return { 'refuse', now, 'paused' }
+end
+if redis.call('HLEN', KEYS[9]) >= tonumber(ARGV[8]) then
+  return { 'wait', now, now + 50000, 'in flight' }
+end
+local lanes = lanes_by_step()
+promote(KEYS[12], KEYS[13], lanes, now)
+local m = measured(a, now)
+local t = {
+  max_rows = tonumber(ARGV[9]), max_bytes = tonumber(ARGV[10]), shape_fields = fields, leased = KEYS[11],
+  deferred = KEYS[12], kept = KEYS[13], rows = {}, held = {}, reply = {}, trims = {}, seen = {},
+  taken = 0, bytes = 0, moved = 0,
+}
+local wait = { 0, 'empty' }
+local classes = ARGV[11]:gmatch('(%d+):(%d)')
+for i, step in ipairs({ '0', '3', '6', '9' }) do
+  local share, paced = classes()
+  local class = { share = tonumber(share), paced = paced == '1' }
+  if redis.call('EXISTS', KEYS[i]) == 1 then
+    local fits, ends, because = room(KEYS[8], now, m, class)
+    local before_lane = t.taken
+    local open = take({ key = KEYS[i], step = step }, lanes, now, t, fits)
+    spend(m, t.taken - before_lane, class.paced, now)
+    if not open then
+      wait = fits < 1 and { ends, because } or { now, 'again' }
+      break
+    end
+  end
+end
+if #t.rows == 0 then
+  return nothing(t, wait, now)
+end
+return grant(t, m, now)

@@ -1,0 +1,89 @@
+"""What has a number spent, and how far behind is its container?
+
+Two bounds, and both must fit. The *window*: events charged in the trailing max(1 s, 1/TPS) plus guard, at most TPS.
+The *debt*: a leaky bucket (GCRA) that every event fills and TPS drains; events that nobody can refuse may push it beyond
+one window's worth, sends may not. All four kinds of event count ("High volume messaging bots": the TPS is calculated
+based on receiving, sending, delivery reports and read reports).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+import redis
+
+from headway import keys
+from runtime import scripts
+from runtime.scripts import Call
+from scheduler.rules import NumberRules
+
+#: Longer than any provider repeats an event: Picky for 8 hours, Meta for 7 days.
+SEEN_TTL = timedelta(days=8)
+
+#: Debt counts at most this many seconds of TPS: beyond it the container has lost events rather than queued them.
+DEBT_CAP_S = 300
+
+
+class Kind(StrEnum):
+    """What spends TPS, beside `send`, and can't be refused."""
+
+    INBOUND = "inbound"
+    DELIVERED = "delivered"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event that came in. `id` is the provider's own: it is counted once. `at_us`: when it happened, if we were told."""
+
+    id: str
+    kind: Kind
+    at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The meter's own record: totals by kind of event, charged in the window, and the debt in millionths of an event."""
+
+    send: int
+    inbound: int
+    delivered: int
+    read: int
+    window: int
+    backlog_ue: int
+    backlog_at_us: int
+
+
+def count(rules: NumberRules, events: Sequence[Event], *, now_us: int | None = None) -> Call:
+    """Build the call that charges events that nobody can refuse; it answers how many were new. Safe to run twice."""
+    n = rules.number
+    names = [keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), *(keys.seen(n, e.id) for e in events)]
+    cap = max(100, rules.tps_milli * DEBT_CAP_S // 1000)
+    args: list[scripts.Argument] = [
+        "" if now_us is None else now_us, rules.tps_milli, rules.guard_us, int(SEEN_TTL.total_seconds()), cap,
+    ]  # fmt: skip
+    for event in events:
+        args += [event.kind.value, "" if event.at_us is None else event.at_us]
+    return Call(scripts.load("scheduler", "count"), names, args)
+
+
+def spent(client: redis.Redis, number: str) -> Spent:
+    """Read the meter as it was left by the last lease or count; the window is measured afresh."""
+    fields = client.hgetall(keys.meter(number))
+    meter = {_text(name): int(_text(value)) for name, value in fields.items()}  # type: ignore[union-attr]
+    return Spent(
+        send=meter.get("send", 0),
+        inbound=meter.get("inbound", 0),
+        delivered=meter.get("delivered", 0),
+        read=meter.get("read", 0),
+        window=meter.get("window", 0),
+        backlog_ue=meter.get("backlog", 0),
+        backlog_at_us=meter.get("backlog_at", 0),
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,25 @@
+"""Under which rules does a number spend its TPS?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberRules:
+    """What the scripts need of a number's settings. TPS in thousandths, shares in millionths, durations in microseconds.
+
+    `in_flight`: leases out at a time; one lease is one provider request where the provider takes many rows in one.
+    `shape_fields`: fields of a message that belong to the provider's request, so that rows of one lease agree on them.
+    """
+
+    number: str
+    tps_milli: int
+    guard_us: int
+    headroom_ppm: int
+    in_flight: int
+    lease_ttl_us: int
+    shape_fields: tuple[str, ...] = ()
+    max_rows: int = 100
+    #: DESIGN: a lease is capped by bytes too, so that one Celery message stays small.
+    max_bytes: int = 256 * 1024
