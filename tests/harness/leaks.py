@@ -14,7 +14,6 @@ import redis
 
 from headway.keys import CATALOGUE
 
-
 #: What Redis answers for the time to live of a key that went between the two questions.
 GONE = -2
 

@@ -100,7 +100,7 @@ def test_keys_as_declared_are_no_leak(redis: redis_py.Redis) -> None:
 )
 def test_keys_not_as_declared_are_leaks(redis: redis_py.Redis, command: tuple[str, ...], complaint: str) -> None:
     """An unknown key, a wrong type, a time to live too many or too few: each is one complaint."""
-    redis.execute_command(*command)
+    redis.execute_command(*command)  # type: ignore[no-untyped-call]
     found = leaks(redis, SPECS)
     redis.flushall()
     assert len(found) == 1
