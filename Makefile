@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 ROOMS  := $(sort $(patsubst %/__init__.py,%,$(filter-out tests/%,$(wildcard */__init__.py))))
-CODE   := $(ROOMS) tests $(wildcard bench examples celeryconfig.py)
+CODE   := $(ROOMS) tests $(sort $(dir $(wildcard bench/*.py examples/*.py))) $(wildcard celeryconfig.py)
 
 # ARGS reaches the command: make test ARGS="tests/unit -k meter", make run ARGS=--help
 ARGS   ?=
@@ -45,8 +45,9 @@ lint: setup ## check style, types, imports and sizes
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.harness.house
 
+# A file of bench/ that begins with _ helps the others.
 bench: setup ## measure, one script after the other
-	@set -e; for script in $(sort $(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@set -e; for script in $(sort $(filter-out bench/_%,$(wildcard bench/*.py))); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
 worker: setup ## start a worker for the numbers of HEADWAY_NUMBERS
 	@exec $(BIN)/headway worker $(ARGS)
