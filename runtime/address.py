@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -44,7 +43,7 @@ class Address:
     #: The name under which the Sentinels know the group; empty without Sentinel.
     master_name: str = ""
     #: redis-py's ssl_* arguments, `rediss://` only.
-    ssl: Mapping[str, str | bool] = MappingProxyType({})
+    ssl: tuple[tuple[str, str | bool], ...] = ()
 
     @property
     def shown(self) -> str:
@@ -68,7 +67,7 @@ def parse(url: str) -> Address:
         username=_first(unquote(part.username or "") for part in parts),
         password=Secret(_first(unquote(part.password or "") for part in parts)),
         master_name=_master_name(options.pop("master_name", ""), scheme),
-        ssl=MappingProxyType({name: _ssl_value(name, value) for name, value in options.items()}),
+        ssl=tuple((name, _ssl_value(name, value)) for name, value in options.items()),
     )
 
 
