@@ -6,11 +6,11 @@ import re
 from typing import Final
 
 MASK: Final = "***"
-#: The password in `scheme://user:password@host`, and in each part of a Sentinel list. Greedy up to the last `@` before
-#: a `/`, `;`, comma or space, because a password written without percent-encoding may hold an `@` itself.
-_PASSWORD_IN_URL = re.compile(r"(://[^:/@\s;,]*:)[^/\s;,]*@")
+#: User and password in `scheme://user:password@host`, and in each part of a Sentinel list: the user too, for a token is
+#: often written in its place. Greedy, because a password written without percent-encoding may hold an `@` itself.
+_PASSWORD_IN_URL = re.compile(r"://[^/\s]*@")
 #: Values of a query string: a forwarding URL often carries its key there.
-_QUERY_VALUE = re.compile(r"([?&][^=&\s]+=)[^&\s;,]+")
+_QUERY_VALUE = re.compile(r"([?&][^=&\s]+=)[^&\s]+")
 
 
 class Secret:
@@ -47,9 +47,14 @@ NONE: Final = Secret()
 
 def hide_passwords(text: str) -> str:
     """Return the text with the password of every URL in it masked."""
-    return _PASSWORD_IN_URL.sub(rf"\g<1>{MASK}@", text) if "://" in text else text
+    return _PASSWORD_IN_URL.sub(f"://{MASK}@", text) if "://" in text else text
 
 
 def hide_url(url: str) -> str:
     """Return a URL that may be shown: password and query values masked."""
     return _QUERY_VALUE.sub(rf"\g<1>{MASK}", hide_passwords(url))
+
+
+def hide_all(text: str) -> str:
+    """Return a mask for any text."""
+    return MASK if text else ""

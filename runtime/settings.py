@@ -1,0 +1,139 @@
+"""What was this process told? The environment, read once at a door, checked whole, and passed inwards as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from headway.errors import SettingError
+from runtime import variables as v
+from runtime.environment import Environment, SettingRow
+from runtime.parsing import numbers as read_numbers
+from runtime.secret import Secret
+
+_S_A_DAY: Final = 24 * 60 * 60
+_UNCERTAIN: Final = v.UNCERTAIN.read(v.UNCERTAIN.default)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberSettings:
+    """What holds for one number before anybody changes it live."""
+
+    number: str
+    #: Allocated transactions per 1,000 seconds: TPS times 1,000.
+    tps_milli: int
+    #: Share of TPS that is left free, in millionths.
+    headroom_ppm: int
+    #: Provider requests at a time.
+    in_flight: int
+    #: How much longer than its second the meter looks back, for the jitter between begin and the wire.
+    guard_us: int
+    provider: str
+    #: Base URLs without a slash at the end: primary, standby, …
+    provider_urls: tuple[str, ...]
+    provider_token: Secret
+    #: The provider's name for the number: a channel id, or the number itself.
+    application: str
+    #: `resend` or `hold`, for each of the four classes.
+    uncertain: Mapping[str, str]
+    #: How long to wait for an echo before that.
+    uncertain_wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for the process."""
+
+    #: None: use the embedded server. May hold a password, so `repr` leaves it out.
+    redis_url: str | None = field(repr=False)
+    #: Absolute.
+    home: Path
+    numbers: tuple[str, ...]
+    #: Hard deadline of one provider request.
+    send_timeout_ms: int
+    #: A lease that isn't renewed for so long is lost.
+    lease_ttl_ms: int
+    #: How long the record of a message is kept after its last change.
+    record_ttl_s: int
+    #: `auto`, `json` or `pretty`.
+    log: str
+    #: Variables that were set and have no effect yet; the reasons are in `runtime.variables.NOT_YET`.
+    not_yet: tuple[str, ...]
+    #: Variables of numbers that HEADWAY_NUMBERS doesn't list: right when a worker is told its queues, else a mistake.
+    unserved: tuple[str, ...]
+    _environment: Environment = field(repr=False, compare=False)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read and check everything, overrides and relations included.
+
+        Raises SettingError, which names the variable and says what to write instead.
+        """
+        environment = Environment(environ)
+        for variable in v.GLOBAL:
+            environment.get(variable)  # what no attribute holds yet is checked too
+        numbers = environment.get(v.NUMBERS)
+        settings = cls(
+            redis_url=environment.get(v.REDIS_URL),
+            home=environment.get(v.HOME),
+            numbers=numbers,
+            send_timeout_ms=environment.get(v.SEND_TIMEOUT),
+            lease_ttl_ms=environment.get(v.LEASE_TTL),
+            record_ttl_s=environment.get(v.RECORD_TTL) * _S_A_DAY,
+            log=environment.get(v.LOG),
+            not_yet=environment.without_effect(),
+            unserved=environment.overrides(set(environment.named_numbers) - set(numbers)),
+            _environment=environment,
+        )
+        for number in (*numbers, *environment.named_numbers):
+            settings._check(number)
+        return settings
+
+    def number(self, number: str) -> NumberSettings:
+        """Return what holds for a number, HEADWAY_NUMBERS or not: a worker may be told its queues.
+
+        Raises SettingError when it isn't a number.
+        """
+        try:
+            (number,) = read_numbers(number)
+        except ValueError as error:
+            raise SettingError(v.NUMBERS.full_name, str(error)) from None
+        get = self._environment.get
+        uncertain: Mapping[str, str] = get(v.UNCERTAIN, number)
+        return NumberSettings(
+            number=number,
+            tps_milli=get(v.TPS, number),
+            headroom_ppm=get(v.HEADROOM, number),
+            in_flight=get(v.IN_FLIGHT, number),
+            guard_us=get(v.GUARD, number),
+            provider=get(v.PROVIDER, number),
+            provider_urls=get(v.PROVIDER_URL, number),
+            provider_token=get(v.PROVIDER_TOKEN, number),
+            application=get(v.APPLICATION, number) or number,
+            uncertain=MappingProxyType({**_UNCERTAIN, **uncertain}),
+            uncertain_wait_ms=get(v.UNCERTAIN_WAIT, number),
+        )
+
+    def describe(self) -> list[SettingRow]:
+        """Return every setting, secrets masked, and where it came from: first the process's, then each number's."""
+        rows = [self._environment.row(variable) for variable in v.GLOBAL]
+        for number in self.numbers:
+            rows += [self._environment.row(variable, number) for variable in v.PER_NUMBER]
+        return rows
+
+    def _check(self, number: str) -> None:
+        for variable in v.PER_NUMBER:
+            self._environment.get(variable, number)
+        own = self.number(number)
+        if own.uncertain_wait_ms > self.record_ttl_s * 1000:
+            raise SettingError(
+                self._blame(v.UNCERTAIN_WAIT, number),
+                f"must not be longer than messages are kept ({v.RECORD_TTL.full_name}); shorten it or keep them longer",
+            )
+
+    def _blame(self, variable: v.Variable[int], number: str) -> str:
+        source = self._environment.source(variable, number)
+        return variable.full_name if source == "default" else source

@@ -1,0 +1,171 @@
+"""Which environment variables does Headway read? One table: name, default, reader, and whom it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from headway.classes import MessageClass
+from runtime import address, parsing
+from runtime.secret import NONE, Secret, hide_all, hide_passwords, hide_url
+
+PREFIX: Final = "HEADWAY_"
+#: Served when HEADWAY_NUMBERS is unset: a number that can't exist (555-01xx is kept for fiction).
+DEMO_NUMBER: Final = "15555550100"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable(Generic[T]):
+    """One environment variable."""
+
+    #: Without HEADWAY_.
+    name: str
+    #: As a person would write it; empty means unset, and `read` isn't asked.
+    default: str
+    #: Raises ValueError that says what to write instead.
+    read: Callable[[str], T]
+    #: What it is when unset and `default` is empty.
+    absent: T
+    #: Whether HEADWAY_X_<number> may override it.
+    per_number: bool = True
+    #: What of its text may be shown.
+    shown: Callable[[str], str] = hide_passwords
+
+    @property
+    def full_name(self) -> str:
+        """`HEADWAY_X`."""
+        return PREFIX + self.name
+
+
+def _redis_url(text: str) -> str:
+    address.parse(text)
+    return text
+
+
+def _home(text: str) -> Path:
+    # Absolute from the start: `celery --workdir` changes the directory later.
+    return Path(text).expanduser().absolute()
+
+
+def _secret(text: str) -> Secret:
+    return Secret(parsing.plain(text))
+
+
+def _secrets(text: str) -> tuple[Secret, ...]:
+    return tuple(_secret(item) for item in text.split(","))
+
+
+def _shards(text: str) -> int:
+    if text not in ("1", "2", "4", "8", "16", "32"):
+        raise ValueError(f"{text!r} is no number of shards; write 1, 2, 4, 8, 16 or 32")
+    if text != "1":
+        raise ValueError("this version can't meter shards yet; write 1, with HEADWAY_TPS the TPS of one shard")
+    return 1
+
+
+def _provider(text: str) -> str:
+    provider = parsing.choice("picky", "cloud", "onprem")(text)
+    if provider != "picky":
+        raise ValueError(f"this version can't send through {provider} yet; write picky, or leave it out")
+    return provider
+
+
+_seconds_ms = partial(parsing.decimal, scale=1000, unit="seconds")
+_whole = partial(parsing.decimal, scale=1)
+_ppm = partial(parsing.decimal, scale=1_000_000)
+_count = _whole(least="1", most="1000000", unit="requests a minute")
+_CLASSES: Final = tuple(str(class_) for class_ in MessageClass)
+
+REDIS_URL = Variable[str | None]("REDIS_URL", "", _redis_url, None, per_number=False)
+HOME = Variable("HOME", ".headway", _home, Path(".headway"), per_number=False)
+NUMBERS = Variable[tuple[str, ...]]("NUMBERS", DEMO_NUMBER, parsing.numbers, (), per_number=False)
+SEND_TIMEOUT = Variable("SEND_TIMEOUT", "30", _seconds_ms(least="1", most="300"), 0, per_number=False)
+LEASE_TTL = Variable("LEASE_TTL", "10", _seconds_ms(least="3", most="15"), 0, per_number=False)
+RECORD_TTL = Variable("RECORD_TTL", "30", _whole(least="1", most="365", unit="days"), 0, per_number=False)
+LOG = Variable("LOG", "auto", parsing.choice("auto", "json", "pretty"), "auto", per_number=False)
+API_TOKENS = Variable[tuple[Secret, ...]]("API_TOKENS", "", _secrets, (), per_number=False, shown=hide_all)
+
+TPS = Variable("TPS", "10", parsing.decimal(scale=1000, least="0.001", most="10000000", unit="events a second"), 0)
+SHARDS = Variable("SHARDS", "1", _shards, 1)
+COUNTS = Variable[tuple[str, ...]](
+    "COUNTS", "send,inbound,delivered,read", parsing.words("send", "inbound", "delivered", "read"), ()
+)
+RECEIPTS = Variable[tuple[str, ...]]("RECEIPTS", "delivered,read", parsing.words("delivered", "read", none=True), ())
+EVENT_WEBHOOK = Variable("EVENT_WEBHOOK", "on", parsing.choice("on", "off"), "on")
+UNCERTAIN = Variable[Mapping[str, str]](
+    "UNCERTAIN",
+    "urgent=resend,high=resend,normal=hold,bulk=hold",
+    parsing.table(*_CLASSES, values=("resend", "hold")),
+    {},
+)
+UNCERTAIN_WAIT = Variable("UNCERTAIN_WAIT", "60", _seconds_ms(least="0", most="604800"), 0)
+HEADROOM = Variable("HEADROOM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
+IN_FLIGHT = Variable("IN_FLIGHT", "25", _whole(least="1", most="1000", unit="requests at a time"), 0)
+GUARD = Variable("GUARD", "0.02", _ppm(least="0", most="0.5", unit="seconds"), 0)
+PROVIDER = Variable("PROVIDER", "picky", _provider, "picky")
+PROVIDER_URL = Variable[tuple[str, ...]]("PROVIDER_URL", "https://app.pickyassist.com", parsing.base_urls, ())
+PROVIDER_TOKEN = Variable("PROVIDER_TOKEN", "", _secret, NONE, shown=hide_all)
+APPLICATION = Variable("APPLICATION", "", parsing.plain, "")
+PUSH_PER_MINUTE = Variable("PUSH_PER_MINUTE", "90", _count, 0)
+STATUS_PER_MINUTE = Variable("STATUS_PER_MINUTE", "3", _count, 0)
+WEBHOOK_KEY = Variable("WEBHOOK_KEY", "", _secret, NONE, shown=hide_all)
+APP_SECRET = Variable("APP_SECRET", "", _secret, NONE, shown=hide_all)
+VERIFY_TOKEN = Variable("VERIFY_TOKEN", "", _secret, NONE, shown=hide_all)
+FORWARD_URL = Variable("FORWARD_URL", "", parsing.web_url, "", shown=hide_url)
+
+#: In the order in which they are shown.
+GLOBAL: Final[tuple[Variable[Any], ...]] = (
+    REDIS_URL,
+    HOME,
+    NUMBERS,
+    SEND_TIMEOUT,
+    LEASE_TTL,
+    RECORD_TTL,
+    LOG,
+    API_TOKENS,
+)
+PER_NUMBER: Final[tuple[Variable[Any], ...]] = (
+    TPS,
+    HEADROOM,
+    IN_FLIGHT,
+    GUARD,
+    SHARDS,
+    COUNTS,
+    RECEIPTS,
+    EVENT_WEBHOOK,
+    UNCERTAIN,
+    UNCERTAIN_WAIT,
+    PROVIDER,
+    PROVIDER_URL,
+    PROVIDER_TOKEN,
+    APPLICATION,
+    PUSH_PER_MINUTE,
+    STATUS_PER_MINUTE,
+    WEBHOOK_KEY,
+    APP_SECRET,
+    VERIFY_TOKEN,
+    FORWARD_URL,
+)
+BY_NAME: Final[Mapping[str, Variable[Any]]] = {variable.full_name: variable for variable in (*GLOBAL, *PER_NUMBER)}
+
+#: Checked, but without effect in this version: a door that finds one set to anything but its default says so, with
+#: this reason. Whoever builds the part takes the line out.
+NOT_YET: Final[Mapping[str, str]] = {
+    "HEADWAY_API_TOKENS": "there is no HTTP door yet",
+    "HEADWAY_APP_SECRET": "there is no HTTP door yet",
+    "HEADWAY_COUNTS": "send, inbound, delivered and read are all charged",
+    "HEADWAY_EVENT_WEBHOOK": "receipts are not charged by forecast yet",
+    "HEADWAY_FORWARD_URL": "there is no HTTP door yet",
+    "HEADWAY_PUSH_PER_MINUTE": "the provider's request quota is not kept yet",
+    "HEADWAY_RECEIPTS": "receipts are not forecast yet",
+    "HEADWAY_STATUS_PER_MINUTE": "the device's status is not asked yet",
+    "HEADWAY_UNCERTAIN": "uncertain messages are kept, neither sent again nor given up",
+    "HEADWAY_UNCERTAIN_WAIT": "uncertain messages are kept, neither sent again nor given up",
+    "HEADWAY_VERIFY_TOKEN": "there is no HTTP door yet",
+    "HEADWAY_WEBHOOK_KEY": "there is no HTTP door yet",
+}
