@@ -135,21 +135,23 @@ def _entries(data: object) -> list[Mapping[str, Any]]:
 def _paired(rows: Sequence[Row], entries: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Match rows to the answer's entries: by number, then by the number's tail, then the only two that are left.
 
-    An entry is given to one row at most. Entries for one number go to its rows in order, those with an id first.
+    An entry is given to one row at most. Entries for one number go to its rows in order, those with an id first; one
+    that is left over then is a duplicate, and never stands for another row.
     """
-    waiting = list(rows)
-    free = sorted(entries, key=lambda entry: not clean(entry.get("msg_id")))
-    paired: dict[str, Mapping[str, Any]] = {}
-    for length in (0, TAIL_DIGITS):
-        found, waiting, free = _match(waiting, free, length)
-        paired |= found
+    by_id = sorted(entries, key=lambda entry: not clean(entry.get("msg_id")))
+    paired, waiting, free = _match(rows, by_id, 0)
+    ours = {_digits(row.to, 0) for row in rows}
+    found, waiting, free = _match(
+        waiting, [entry for entry in free if _digits(entry.get("number"), 0) not in ours], TAIL_DIGITS
+    )
+    paired |= found
     if len(waiting) == 1 and len(free) == 1 and len(rows) == len(entries):
         paired[waiting[0].id] = free[0]
     return paired
 
 
 def _match(
-    rows: list[Row], entries: list[Mapping[str, Any]], tail: int
+    rows: Sequence[Row], entries: Sequence[Mapping[str, Any]], tail: int
 ) -> tuple[dict[str, Mapping[str, Any]], list[Row], list[Mapping[str, Any]]]:
     """Pair by the last `tail` digits (0: all of them); return the pairs, and the rows and entries left over."""
     by_number: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
