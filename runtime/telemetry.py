@@ -97,6 +97,7 @@ def get_logger(room: str) -> structlog.stdlib.BoundLogger:
         processors=[
             structlog.stdlib.filter_by_level,
             declared_only,
+            hide_secrets,  # here too: other handlers (an error tracker's) see the line before our formatter does
             *_SHARED,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],

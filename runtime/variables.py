@@ -81,23 +81,25 @@ _ppm = partial(parsing.decimal, scale=1_000_000)
 _count = _whole(least="1", most="1000000", unit="requests a minute")
 _CLASSES: Final = tuple(str(class_) for class_ in MessageClass)
 
-REDIS_URL = Variable[str | None]("REDIS_URL", "", _redis_url, None, per_number=False)
+REDIS_URL: Variable[str | None] = Variable("REDIS_URL", "", _redis_url, None, per_number=False)
 HOME = Variable("HOME", ".headway", _home, Path(".headway"), per_number=False)
-NUMBERS = Variable[tuple[str, ...]]("NUMBERS", DEMO_NUMBER, parsing.numbers, (), per_number=False)
+NUMBERS: Variable[tuple[str, ...]] = Variable("NUMBERS", DEMO_NUMBER, parsing.numbers, (), per_number=False)
 SEND_TIMEOUT = Variable("SEND_TIMEOUT", "30", _seconds_ms(least="1", most="300"), 0, per_number=False)
 LEASE_TTL = Variable("LEASE_TTL", "10", _seconds_ms(least="3", most="15"), 0, per_number=False)
 RECORD_TTL = Variable("RECORD_TTL", "30", _whole(least="1", most="365", unit="days"), 0, per_number=False)
 LOG = Variable("LOG", "auto", parsing.choice("auto", "json", "pretty"), "auto", per_number=False)
-API_TOKENS = Variable[tuple[Secret, ...]]("API_TOKENS", "", _secrets, (), per_number=False, shown=hide_all)
+API_TOKENS: Variable[tuple[Secret, ...]] = Variable("API_TOKENS", "", _secrets, (), per_number=False, shown=hide_all)
 
 TPS = Variable("TPS", "10", parsing.decimal(scale=1000, least="0.001", most="10000000", unit="events a second"), 0)
 SHARDS = Variable("SHARDS", "1", _shards, 1)
-COUNTS = Variable[tuple[str, ...]](
+COUNTS: Variable[tuple[str, ...]] = Variable(
     "COUNTS", "send,inbound,delivered,read", parsing.words("send", "inbound", "delivered", "read"), ()
 )
-RECEIPTS = Variable[tuple[str, ...]]("RECEIPTS", "delivered,read", parsing.words("delivered", "read", none=True), ())
+RECEIPTS: Variable[tuple[str, ...]] = Variable(
+    "RECEIPTS", "delivered,read", parsing.words("delivered", "read", none=True), ()
+)
 EVENT_WEBHOOK = Variable("EVENT_WEBHOOK", "on", parsing.choice("on", "off"), "on")
-UNCERTAIN = Variable[Mapping[str, str]](
+UNCERTAIN: Variable[Mapping[str, str]] = Variable(
     "UNCERTAIN",
     "urgent=resend,high=resend,normal=hold,bulk=hold",
     parsing.table(*_CLASSES, values=("resend", "hold")),
@@ -108,7 +110,7 @@ HEADROOM = Variable("HEADROOM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as
 IN_FLIGHT = Variable("IN_FLIGHT", "25", _whole(least="1", most="1000", unit="requests at a time"), 0)
 GUARD = Variable("GUARD", "0.02", _ppm(least="0", most="0.5", unit="seconds"), 0)
 PROVIDER = Variable("PROVIDER", "picky", _provider, "picky")
-PROVIDER_URL = Variable[tuple[str, ...]]("PROVIDER_URL", "https://app.pickyassist.com", parsing.base_urls, ())
+PROVIDER_URL: Variable[tuple[str, ...]] = Variable("PROVIDER_URL", "https://app.pickyassist.com", parsing.base_urls, ())
 PROVIDER_TOKEN = Variable("PROVIDER_TOKEN", "", _secret, NONE, shown=hide_all)
 APPLICATION = Variable("APPLICATION", "", parsing.plain, "")
 PUSH_PER_MINUTE = Variable("PUSH_PER_MINUTE", "90", _count, 0)
