@@ -70,5 +70,7 @@ def clean(value: object, *, limit: int = TEXT_LIMIT) -> str:
         return ""
     # Cut before the costly steps: a hostile string may be a megabyte. White space shrinks, hence four times the limit.
     text = " ".join(str(value)[: 4 * limit].split())
+    if text.isascii() and text.isprintable():  # an id or a number: nearly every value
+        return text[:limit]
     printable = "".join(character for character in text if character.isprintable() or "\ud800" <= character <= "\udfff")
     return printable.encode("utf-8", "replace").decode()[:limit]

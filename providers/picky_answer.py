@@ -140,6 +140,8 @@ def _paired(rows: Sequence[Row], entries: Sequence[Mapping[str, Any]]) -> dict[s
     """
     by_id = sorted(entries, key=lambda entry: not clean(entry.get("msg_id")))
     paired, waiting, free = _match(rows, by_id, 0)
+    if not waiting:
+        return paired
     ours = {_digits(row.to, 0) for row in rows}
     found, waiting, free = _match(
         waiting, [entry for entry in free if _digits(entry.get("number"), 0) not in ours], TAIL_DIGITS
