@@ -133,6 +133,7 @@ class EmbeddedServer:
 
     def _start(self, password: Secret, deadline: Deadline) -> bool:
         engine = self._engine or find_engine()
+        self._let_go_of_child()  # the former one, when it died
         self._directory = ServerDirectory(self._root / engine.label, password=password)
         self._warn_of_other_data(engine)
         child = self._directory.start(engine, deadline=deadline)
@@ -182,9 +183,10 @@ class EmbeddedServer:
 
     def _let_go_of_child(self) -> None:
         child, self._child = self._child, None
-        if child is None or self._directory is None:
+        if child is None:
             return
-        if self._directory.is_running:
+        in_use = self._directory is not None and self._directory.is_running
+        try:
+            child.wait(0 if in_use else _REAP_S)
+        except subprocess.TimeoutExpired:
             child.returncode = 0  # it lives on for the others and isn't ours to reap: Popen would complain at the end
-        else:
-            child.wait(_REAP_S)

@@ -32,6 +32,8 @@ _log = get_logger("runtime")
 
 _POLL_S: Final = 0.02
 _SAY_EVERY: Final = 100  # polls: 2 s
+_ASK_LIMIT: Final = 100  # polls: 2 s; who doesn't answer by then is hung, or behind another container's loopback
+_END_S: Final = 5.0
 _TAIL_BYTES: Final = 2000
 _PORT_TRIES: Final = 5
 #: The well-known port stays free for the server that a developer may run by hand.
@@ -130,21 +132,22 @@ class ServerDirectory:
 
     def stop(self, *, deadline: Deadline) -> bool:
         """Ask the server to write its data and end; return whether it did in time."""
-        pid = self._ask_pid()
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        for _ in waiting("the embedded server to write its data and stop", directory=self.path, deadline=deadline):
+        pid = None
+        for asked, _ in enumerate(waiting("the embedded server to stop", directory=self.path, deadline=deadline)):
             if not self.is_running:
                 return True
-            if pid is None:
-                return False
+            if pid is None and (pid := self._ask_pid()) is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            if pid is None and asked > _ASK_LIMIT:
+                break
         return False
 
     def log_tail(self) -> str:
         """Return the end of the server's log, for errors."""
         try:
-            return (self.path / "server.log").read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+            return (self.path / "server.log").read_bytes()[-_END_S: Final = 5.0
+_TAIL_BYTES:].decode(errors="replace")
         except OSError:
             return ""
 
@@ -167,12 +170,17 @@ class ServerDirectory:
             )
 
     def _came_up(self, process: subprocess.Popen[bytes], deadline: Deadline) -> bool:
-        for _ in waiting("the embedded server to load its data", directory=self.path, deadline=deadline):
-            if process.poll() is not None:
-                return False
-            if self.ask() is Answer.READY:
-                return True
-        raise ServerError(f"the embedded server in {self.path} still loads its data: try again in a moment")
+        try:
+            for _ in waiting("the embedded server to load its data", directory=self.path, deadline=deadline):
+                if process.poll() is not None:
+                    return False
+                if self.ask() is Answer.READY:
+                    return True
+        except BaseException:
+            _end_unused(process)
+            raise
+        _end_unused(process)
+        raise ServerError(f"the embedded server in {self.path} did not load its data in time: see its server.log")
 
     def _write_config(self, port: int) -> Path:
         path = self.path / "server.conf"
@@ -206,6 +214,16 @@ def waiting(what: str, *, directory: Path, deadline: Deadline) -> Iterator[None]
         if polls % _SAY_EVERY == 0:
             _log.warning(Event.SERVER_AWAITED, waiting_for=what, directory=str(directory))
         yield
+
+
+def _end_unused(process: subprocess.Popen[bytes]) -> None:
+    # After a Ctrl-C too: nobody uses it yet, and a server that doesn't answer can't be asked for its pid later.
+    process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()  # what it was loading stays as it is on disk
+        process.wait()
 
 
 def _client(url: str) -> contextlib.closing[redis.Redis]:
