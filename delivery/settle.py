@@ -1,7 +1,7 @@
 """How does a lease end?
 
-Settle records what became of its rows, refunds what never left, and lets the lease go with its last row. When nobody will
-settle it (its holder is lost, or gives it up), `end` hands back what had not begun and calls the rest uncertain.
+Settle records what became of its rows, refunds what never left, and lets the lease go with its last row. When nobody
+will settle it (its holder is lost, or gives it up), `end` hands back what had not begun and calls the rest uncertain.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from runtime.scripts import Call
 
 #: For each state that settle knows, the states of a row from which a late settle may still reach it.
 _FROM = json.dumps(
-    {state: {before: True for before in sorted(may_come_from(state) & {State.UNCERTAIN})} for state in sorted(SETTLED)}
+    {state: dict.fromkeys(sorted(may_come_from(state) & {State.UNCERTAIN}), True) for state in sorted(SETTLED)}
 )
+
+#: A message that was tried so often is dead: kept for a person.
+MOST_ATTEMPTS = 10
 
 #: Longest text that a record keeps of a provider's own words.
 REASON_CHARACTERS = 300
@@ -32,13 +35,15 @@ REASON_CHARACTERS = 300
 class Settlement:
     """What became of one row. `left`: its request left, so it used TPS and was an attempt; else its charge is refunded.
 
-    `until_ms` (the server's time) goes with `deferred` alone. Empty texts are not recorded.
+    `retry_ms` goes with `deferred` alone: the pause before the next try, doubled with each attempt that was made; the
+    script reads attempts and the time from the server, and calls a message dead after MOST_ATTEMPTS. Empty texts are
+    not recorded.
     """
 
     message_id: str
     state: State
     left: bool = True
-    until_ms: int | None = None
+    retry_ms: int | None = None
     provider_id: str = ""
     push_id: str = ""
     code: str = ""
@@ -50,8 +55,6 @@ class Settlement:
         more: dict[str, str | int] = {name: text for name, text in texts.items() if text}
         if self.reason:
             more["reason"] = self.reason[:REASON_CHARACTERS]
-        if self.until_ms is not None:
-            more["until_ms"] = self.until_ms
         return json.dumps(more) if more else "{}"
 
 
@@ -68,7 +71,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What `end` did: `gone` (there was no such lease), `held` (not so), `returned` or `uncertain`, and of how many rows."""
+    """What `end` did: `gone` (no such lease), `held` (not so), `returned` or `uncertain`, and of how many rows."""
 
     what: str
     rows: int = field(default=0)
@@ -83,9 +86,10 @@ def settle(
         keys.leased(number), keys.kept(number), keys.deferred(number), keys.uncertain(number), keys.dead(number),
         *(keys.record(row.message_id) for row in rows),
     ]  # fmt: skip
-    args: list[scripts.Argument] = ["" if now_us is None else now_us, lease_id, number, record_ttl_s, _FROM]
+    time = "" if now_us is None else now_us
+    args: list[scripts.Argument] = [time, lease_id, number, record_ttl_s, _FROM, MOST_ATTEMPTS]
     for row in rows:
-        args += [row.message_id, row.state.value, int(row.left), row.more()]
+        args += [row.message_id, row.state.value, int(row.left), row.retry_ms or 0, row.more()]
     return Call(scripts.load("delivery", "settle"), names, args)
 
 

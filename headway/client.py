@@ -44,7 +44,9 @@ class Client:
     def __init__(self, broker: str | redis.Redis, *, record_ttl: timedelta = timedelta(days=30)) -> None:
         if isinstance(broker, str):
             # No repeats behind our back: push is safe to repeat, and the caller shall know that it failed.
-            broker = redis.Redis.from_url(broker, retry=Retry(NoBackoff(), 0), socket_timeout=5, socket_connect_timeout=5)
+            broker = redis.Redis.from_url(
+                broker, retry=Retry(NoBackoff(), 0), socket_timeout=5, socket_connect_timeout=5
+            )
         self._redis = broker
         self._script = broker.register_script(push_script())
         self._record_ttl_s = int(record_ttl.total_seconds())
@@ -52,8 +54,8 @@ class Client:
     def push(self, number: str, message: Message | None = None, /, *, id: str | None = None, **fields: Any) -> str:
         """Enqueue one message (a Message, or its fields) and return its id.
 
-        Raises InvalidMessage, which names the field, and BrokerUnavailable; with either nothing was accepted for certain,
-        or, when the server went away in between, repeating with the same `id` is safe.
+        Raises InvalidMessage, which names the field: then nothing was accepted. Raises BrokerUnavailable: then it may
+        have been, and repeating with the same `id` is safe.
         """
         message = message or Message(**fields)
         return self.push_many(number, [message], ids=None if id is None else [id])[0]
@@ -63,7 +65,8 @@ class Client:
     ) -> list[str]:
         """Enqueue many messages in one pipelined publish and return their ids, in order.
 
-        All of them are checked before the first is enqueued. Raises InvalidMessage and BrokerUnavailable as `push` does.
+        All of them are checked before the first is enqueued. Raises InvalidMessage and BrokerUnavailable as `push`
+        does.
         """
         if not isinstance(number, str) or not NUMBER.match(number):
             raise InvalidMessage("number", "must be the sending number: 7 to 15 digits with country code, without +")
@@ -88,7 +91,7 @@ class Client:
             record = self._redis.hgetall(keys.record(message_id))
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise BrokerUnavailable(f"the server doesn't answer ({error})") from error
-        return {_str(name): _str(value) for name, value in record.items()} or None  # type: ignore[union-attr]
+        return {_str(name): _str(value) for name, value in record.items()} or None
 
     def _call(
         self, number: str, class_: MessageClass, chunk: Sequence[tuple[str, Message]]

@@ -1,8 +1,9 @@
 """What does a message look like on its lane?
 
-One ordinary Celery task message (protocol 2) in the form of kombu's Redis transport, so that any Celery app can write one
-and Celery's own tools can read it. Two fields are left thinner than Celery's: the body is plain JSON instead of base64 (kombu
-reads both), and `argsrepr` and `kwargsrepr` are empty, because they would put texts and phone numbers into logs.
+One ordinary Celery task message (protocol 2) in the form of kombu's Redis transport, so that any Celery app can write
+one and Celery's own tools can read it. Two fields are left thinner than Celery's: the body is plain JSON instead of
+base64 (kombu reads both), and `argsrepr` and `kwargsrepr` are empty, because they would put texts and phone numbers
+into logs.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@
     │   └── ServerMissing   there is no server to start
     └── BrokerUnavailable   the server doesn't answer: nothing was accepted
 
-Every message says what to do. Errors are for surprises; an expected answer (wait, refuse) is a value, never an exception.
+Every message says what to do. Errors are for surprises; an expected answer (wait, refuse) is a value, never an
+exception.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 r"""Which Redis keys are there, what is in each, and when does it go?
 
-Every key that Headway writes is built here, and listed in `CATALOGUE` with its type and its TTL, or the reason why it has
-none. Lanes are Celery's own queues, so their names follow kombu's Redis transport: `headway.<number>` for priority 0 and
+Every key that Headway writes is built here, and listed in `CATALOGUE` with its type and its TTL, or the reason why it
+has none. Lanes are Celery's own queues, so their names follow kombu's Redis transport: `headway.<number>` for priority
+0 and
 `headway.<number>\x06\x16<priority>` for the others.
 """
 

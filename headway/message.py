@@ -1,7 +1,8 @@
 """What can an app ask us to send, and what must be true of it?
 
 The one place where a message is checked: the Python client, plain Celery publishers and the HTTP gateway all end here.
-Bounds come from the provider's pages: Push API "API variables" (numbers are digits with country code, no `+`, no leading
+Bounds come from the provider's pages: Push API "API variables" (numbers are digits with country code, no `+`, no
+leading
 `0`; file names 20 and headers 60 characters), "High volume messaging" and WhatsApp's own 4,096 characters of text.
 """
 
@@ -118,8 +119,8 @@ CONTENT = ("text", "media_url", "template_id", "location")
 class Message:
     """One message to one recipient (`to`) or one group (`group_id`), checked.
 
-    `send_at` and `expires_at` are RFC 3339 texts with a time zone. `reference` is the app's own and never leaves for the
-    provider. Raises InvalidMessage, which names the field, from `of` and from the constructor alike.
+    `send_at` and `expires_at` are RFC 3339 texts with a time zone. `reference` is the app's own and never leaves for
+    the provider. Raises InvalidMessage, which names the field, from `of` and from the constructor alike.
     """
 
     to: str | None = None

@@ -1,6 +1,7 @@
 """How does Celery see a number's lanes?
 
-A number is one Celery queue; kombu's Redis transport makes a list of it for each priority step, and those are the lanes.
+A number is one Celery queue; kombu's Redis transport makes a list of it for each priority step, and those are the
+lanes.
 """
 
 from __future__ import annotations

@@ -15,10 +15,13 @@ from headway.errors import SettingError
 from runtime import scripts
 from runtime.scripts import Call
 
+#: As HEADWAY_TPS: from 0.001 to 10,000,000 a second.
+MOST_TPS_MILLI = 10_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The live settings of a number; None where the environment holds. `at_ms` is the server's time of the last change."""
+    """The live settings of a number; None where the environment holds. `at_ms`: the server's time of the change."""
 
     tps_milli: int | None
     paused: bool
@@ -29,15 +32,15 @@ class Live:
 
 def read(client: redis.Redis, number: str) -> Live:
     """Return what holds now."""
-    names = ("tps_milli", "paused", "by", "at_ms")
-    tps, paused, by, at = (_text(value) for value in client.hmget(keys.settings(number), list(names)))  # type: ignore[union-attr]
-    lowest = _text(client.hget(keys.declared(number), "lowest"))  # type: ignore[arg-type]
+    found = client.hmget(keys.settings(number), ["tps_milli", "paused", "by", "at_ms"])
+    tps, paused, by, at = (_text(value) for value in found)
+    lowest = _text(client.hget(keys.declared(number), "lowest"))
     return Live(int(tps) if tps else None, paused == "1", by, int(at or 0), int(lowest) if lowest else None)
 
 
 def set_tps(client: redis.Redis, number: str, tps_milli: int | None, *, by: str) -> None:
     """Set a number's TPS in thousandths, or clear it (None). Holds from the next lease on, in every process."""
-    if tps_milli is not None and not 1 <= tps_milli <= 10_000_000_000:
+    if tps_milli is not None and not 1 <= tps_milli <= MOST_TPS_MILLI:
         raise SettingError("tps", "must be from 0.001 to 10,000,000 a second")
     _change(client, number, "tps_milli", None if tps_milli is None else str(tps_milli), by)
 
@@ -59,7 +62,7 @@ def declare(number: str, process: str, tps_milli: int, *, now_us: int | None = N
 
 
 def _change(client: redis.Redis, number: str, name: str, value: str | None, by: str) -> None:
-    seconds, micros = client.time()  # type: ignore[misc]
+    seconds, micros = client.time()
     with client.pipeline(transaction=True) as pipe:
         if value is None:
             pipe.hdel(keys.settings(number), name)

@@ -34,7 +34,7 @@ class Begun(StrEnum):
 
 
 def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None = None) -> Call:
-    """Build the call that leases: never more than the window or the debt allows; safe to run twice with one lease id."""
+    """Build the call that leases: never more than window and debt allow; safe to run twice with one lease id."""
     n = rules.number
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
@@ -62,7 +62,7 @@ def decision(reply: Any) -> Decision:
 
 
 def begin(rules: NumberRules, lease_id: str, holder: str, token: str, *, now_us: int | None = None) -> Call:
-    """Build the call that begins a lease: of all who hold it one begins, once; the charge stands at the time of begin."""
+    """Build the call that begins a lease: of all who hold it one begins, once; its charge stands at begin."""
     n = rules.number
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
@@ -92,10 +92,11 @@ def sweep(numbers: Sequence[str], *, now_us: int | None = None) -> Call:
 
 def lost(client: redis.Redis, number: str, *, most: int = 50) -> list[str]:
     """Return the ids of leases whose deadline has passed, longest ago first."""
-    seconds, micros = client.time()  # type: ignore[misc]
+    seconds, micros = client.time()
     now_us = seconds * 1_000_000 + micros
-    found = client.zrange(keys.deadlines(number), "-inf", now_us, byscore=True, offset=0, num=most)  # type: ignore[arg-type]
-    return [_text(lease_id) for lease_id in found]  # type: ignore[union-attr]
+    found = client.zrange(keys.deadlines(number), "-inf", now_us, byscore=True, offset=0, num=most)  # type:
+    ignore[arg - type]
+    return [_text(lease_id) for lease_id in found]
 
 
 def _time(now_us: int | None) -> str | int:

@@ -1,9 +1,9 @@
 """What has a number spent, and how far behind is its container?
 
 Two bounds, and both must fit. The *window*: events charged in the trailing max(1 s, 1/TPS) plus guard, at most TPS.
-The *debt*: a leaky bucket (GCRA) that every event fills and TPS drains; events that nobody can refuse may push it beyond
-one window's worth, sends may not. All four kinds of event count ("High volume messaging bots": the TPS is calculated
-based on receiving, sending, delivery reports and read reports).
+The *debt*: a leaky bucket (GCRA) that every event fills and TPS drains; events that nobody can refuse may push it
+beyond one window's worth, sends may not. All four kinds of event count ("High volume messaging bots": the TPS is
+calculated based on receiving, sending, delivery reports and read reports).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event that came in. `id` is the provider's own: it is counted once. `at_us`: when it happened, if we were told."""
+    """An event that came in. `id` is the provider's own: counted once. `at_us`: when it happened, if we were told."""
 
     id: str
     kind: Kind
@@ -46,7 +46,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The meter's own record: totals by kind of event, charged in the window, and the debt in millionths of an event."""
+    """The meter's own record: totals by kind, charged in the window, and the debt in millionths of an event."""
 
     send: int
     inbound: int
@@ -73,7 +73,7 @@ def count(rules: NumberRules, events: Sequence[Event], *, now_us: int | None = N
 def spent(client: redis.Redis, number: str) -> Spent:
     """Read the meter as it was left by the last lease or count; the window is measured afresh."""
     fields = client.hgetall(keys.meter(number))
-    meter = {_text(name): int(_text(value)) for name, value in fields.items()}  # type: ignore[union-attr]
+    meter = {_text(name): int(_text(value)) for name, value in fields.items()}
     return Spent(
         send=meter.get("send", 0),
         inbound=meter.get("inbound", 0),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRules:
-    """What the scripts need of a number's settings. TPS in thousandths, shares in millionths, durations in microseconds.
+    """What the scripts need of a number's settings. TPS in thousandths, shares in millionths, durations in
+    microseconds.
 
     `in_flight`: leases out at a time; one lease is one provider request where the provider takes many rows in one.
     `shape_fields`: fields of a message that belong to the provider's request, so that rows of one lease agree on them.

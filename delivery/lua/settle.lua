@@ -6,9 +6,9 @@
 -- KEYS[7] leases (hash)   KEYS[8] deadlines (zset)   KEYS[9] leased (hash)   KEYS[10] kept (hash)
 -- KEYS[11] deferred (zset)   KEYS[12] uncertain (zset)   KEYS[13] dead (zset)   KEYS[14..] record of each row (hash, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] number   ARGV[4] time to live of a record (s)
--- ARGV[5] JSON: for each new state, the states it may come from
--- ARGV[6..] four for each row: message id, new state, attempt 1|0 (it left, so it used TPS), JSON: more fields of its
---   record, among them until_ms for a deferral
+-- ARGV[5] JSON: for each new state, the states that a late settle may come from   ARGV[6] attempts at most
+-- ARGV[7..] five for each row: message id, new state, attempt 1|0 (it left, so it used TPS), pause before the next
+--   attempt (ms, for a deferral), JSON: more fields of its record
 -- reply: the new state of each row, or '' where nothing changed
 -- @include now_us
 -- @include int
@@ -17,13 +17,12 @@
 -- @include drop_lease
 -- @include refund
 -- @include place
-local now, lanes = now_us(ARGV[1]), lanes_by_step()
-local lease, from = get_lease(KEYS[7], ARGV[2]), cjson.decode(ARGV[5])
+local now, lease, from = now_us(ARGV[1]), get_lease(KEYS[7], ARGV[2]), cjson.decode(ARGV[5])
 local class_of = { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
 local reply, settled, unspent = {}, {}, {}
-for i = 6, #ARGV, 4 do
-  local id, state, left, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], cjson.decode(ARGV[i + 3])
-  local record = KEYS[14 + (i - 6) / 4]
+for i = 7, #ARGV, 5 do
+  local id, state, left = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local record = KEYS[14 + (i - 7) / 5]
   local held = redis.call('HGET', KEYS[9], id)
   if held then
     redis.call('HDEL', KEYS[9], id)
@@ -32,16 +31,14 @@ for i = 6, #ARGV, 4 do
     held = unkeep(id, KEYS[10], KEYS[12])
   end
   if held then
-    place(state, id, held, more.until_ms, now)
-    local fields = { 'state', state, 'number', ARGV[3], 'class', class_of[held:sub(1, 1)], 'changed_ms', int(now / 1000) }
-    for name, value in pairs(more) do
-      fields[#fields + 1], fields[#fields + 2] = name, type(value) == 'number' and int(value) or value
+    local fields = { 'number', ARGV[3], 'class', class_of[held:sub(1, 1)], 'changed_ms', int(now / 1000) }
+    for name, value in pairs(ARGV[i + 4] ~= '{}' and cjson.decode(ARGV[i + 4]) or {}) do
+      fields[#fields + 1], fields[#fields + 2] = name, value
     end
-    redis.call('HSET', record, unpack(fields))
+    local attempts = left == '1' and redis.call('HINCRBY', record, 'attempts', 1) or 0
+    state = place(state, id, held, { attempts = attempts, retry_ms = tonumber(ARGV[i + 3]), now_ms = now / 1000 }, fields)
+    redis.call('HSET', record, 'state', state, unpack(fields))
     redis.call('EXPIRE', record, ARGV[4])
-    if left == '1' then
-      redis.call('HINCRBY', record, 'attempts', 1)
-    end
   end
   reply[#reply + 1] = held and state or ''
 end

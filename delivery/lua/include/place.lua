@@ -1,14 +1,23 @@
 -- place and its like work on the KEYS of settle.lua: where a row's envelope goes with its new state.
 
--- place(state, id, held, until_ms, now): an envelope lives on while somebody may still send it.
-local function place(state, id, held, until_ms, now)
+-- place(state, id, held, try, fields): the envelope's new place; returns the state, which is dead after too many tries.
+-- An envelope lives on while somebody may still send it. A pause doubles with each attempt, to an hour at the most.
+local function place(state, id, held, try, fields)
+  local at = try.now_ms
+  if state == 'deferred' and try.attempts >= tonumber(ARGV[6]) then
+    state = 'dead'
+  elseif state == 'deferred' then
+    at = at + math.min(3600000, try.retry_ms * 2 ^ math.max(0, try.attempts - 1))
+    fields[#fields + 1], fields[#fields + 2] = 'until_ms', int(at)
+  end
   local index = ({ deferred = KEYS[11], uncertain = KEYS[12], dead = KEYS[13] })[state]
   if index then
     redis.call('HSET', KEYS[10], id, held)
-    redis.call('ZADD', index, int(until_ms or now / 1000), id)
+    redis.call('ZADD', index, int(at), id)
   elseif state == 'waiting' then
     redis.call('RPUSH', lanes_by_step()[held:sub(1, 1)], held:sub(2))
   end
+  return state
 end
 
 -- unkeep(id, kept, uncertain): take an uncertain row's envelope out, for a late settle.

@@ -1,0 +1,158 @@
+"""How does a parcel become messages at the provider? Begin, send, settle.
+
+Begin is the moment before the first byte. Each lease settles by itself as its provider answers, from this process and
+through its own Redis client; a settle is repeated until the server takes it, because only we know the outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import redis
+
+from delivery.settle import Settlement, settle
+from delivery.states import State
+from providers.base import Provider, Row
+from providers.outcomes import Outcome, Verdict, all_alike
+from runtime import repeat
+from runtime.scripts import Call
+from runtime.telemetry import Event, get_logger
+from scheduler import control, leases
+from scheduler.leases import Begun
+from scheduler.rules import NumberRules
+from worker.calls import CallLoop
+from worker.parcel import Leased
+from worker.verdicts import Plan, plan, settlement
+
+#: Makes the provider of a number, on the loop's session.
+ProviderOf = Callable[[str, aiohttp.ClientSession], Provider]
+
+#: Called when a lease has ended as it should: number, lease id.
+Settled = Callable[[str, str], None]
+
+#: Past a provider's own deadline: it has failed to keep it.
+GRACE_S = 5.0
+
+#: How long a settle is repeated while the server is away.
+SETTLE_PATIENCE = timedelta(minutes=10)
+
+log = get_logger("worker")
+
+
+class Courier:
+    """The deliveries of one process. Thread-safe: every slot of the pool uses the same one."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        rules: Callable[[str], NumberRules],
+        provider_of: ProviderOf,
+        *,
+        send_timeout: timedelta,
+        record_ttl_s: int,
+    ) -> None:
+        self._client = client
+        self._rules = rules
+        self._provider_of = provider_of
+        self._providers: dict[str, Provider] = {}
+        self._deadline_s = send_timeout.total_seconds() + GRACE_S
+        self._record_ttl_s = record_ttl_s
+        self._calls = CallLoop()
+
+    def deliver(self, parcel: Sequence[Leased], settled: Settled) -> dict[str, int]:
+        """Deliver the leases of a parcel; return how many rows came to which state."""
+        counts: dict[str, int] = {}
+        plans = [(lease, plan(lease.rows)) for lease in parcel]
+        under_way: dict[Future[list[Outcome]], tuple[Leased, Plan]] = {}
+        done: list[tuple[Leased, list[Settlement]]] = []
+        for (lease, rows), begun in zip(plans, self._begin(plans), strict=True):
+            if begun is Begun.BEGUN:
+                under_way[self._calls.submit(self._sending(lease.number, rows.send))] = lease, rows
+            elif begun is None:
+                done.append((lease, list(rows.decided)))
+            else:
+                log.info(Event.LEASE_LOST, number=lease.number, lease=lease.lease_id, why=begun.value)
+                settled(lease.number, lease.lease_id)
+        while done or under_way:
+            self._settle(done, settled, counts)
+            finished, _ = wait(under_way, return_when=FIRST_COMPLETED) if under_way else ((), ())
+            done = [self._settlements(*under_way.pop(future), future) for future in finished]
+        return counts
+
+    def close(self) -> None:
+        """Close the provider connections."""
+        self._calls.close()
+
+    def _begin(self, plans: Sequence[tuple[Leased, Plan]]) -> list[Begun | None]:
+        """Begin every lease that has something to send; None stands for one that has not."""
+        wanted = [(lease, self._rules(lease.number)) for lease, rows in plans if rows.send]
+        calls = [leases.begin(rules, o.lease_id, o.holder, uuid.uuid4().hex) for o, rules in wanted]
+        patience = timedelta(microseconds=min((rules.lease_ttl_us for _, rules in wanted), default=0))
+        answers = iter(self._run(calls, patience) if calls else [])
+        return [leases.begun(next(answers)) if rows.send else None for _, rows in plans]
+
+    def _sending(self, number: str, rows: Sequence[Row]) -> Any:
+        async def send(session: aiohttp.ClientSession) -> list[Outcome]:
+            provider = self._providers.get(number)
+            if provider is None:
+                provider = self._providers[number] = self._provider_of(number, session)
+            try:
+                return await asyncio.wait_for(provider.send(rows), self._deadline_s)
+            except TimeoutError:
+                ids = [row.id for row in rows]
+                return all_alike(
+                    ids, Verdict.UNCERTAIN, code="deadline", reason="the provider call did not end in time"
+                )
+
+        return send
+
+    def _settlements(self, lease: Leased, rows: Plan, future: Future[list[Outcome]]) -> tuple[Leased, list[Settlement]]:
+        try:
+            outcomes = future.result()
+        except Exception as error:  # whatever went wrong, the rows have begun: nobody may call them unsent
+            log.exception(Event.SEND_FAILED, number=lease.number, lease=lease.lease_id)
+            outcomes = all_alike([row.id for row in rows.send], Verdict.UNCERTAIN, code="fault", reason=repr(error))
+        for outcome in outcomes:
+            if outcome.verdict is not Verdict.SENT:
+                self._say(lease.number, outcome)
+        if any(outcome.pause for outcome in outcomes):
+            self._pause(lease.number, next(outcome for outcome in outcomes if outcome.pause))
+        return lease, [*rows.decided, *(settlement(outcome) for outcome in outcomes)]
+
+    def _settle(
+        self, done: Sequence[tuple[Leased, list[Settlement]]], settled: Settled, counts: dict[str, int]
+    ) -> None:
+        calls = [settle(o.number, o.lease_id, rows, record_ttl_s=self._record_ttl_s) for o, rows in done]
+        if calls:
+            self._run(calls, SETTLE_PATIENCE)
+        for lease, rows in done:
+            settled(lease.number, lease.lease_id)
+            for row in rows:
+                counts[row.state] = counts.get(row.state, 0) + 1
+                if row.state is State.DEAD and not row.left:
+                    log.warning(Event.MESSAGE_REFUSED, number=lease.number, message=row.message_id, problem=row.reason)
+
+    def _run(self, calls: Sequence[Call], patience: timedelta) -> list[Any]:
+        """Run scripts that are safe to run twice, until the server answers or patience ends."""
+        return repeat.until_answered(self._client, calls, patience=patience)
+
+    def _pause(self, number: str, outcome: Outcome) -> None:
+        reason = f"the provider says {outcome.code} {outcome.reason}"
+        control.pause(self._client, number, by="headway: " + reason)
+        log.error(Event.NUMBER_PAUSED, number=number, reason=reason)
+
+    def _say(self, number: str, outcome: Outcome) -> None:
+        log.warning(
+            Event.SEND_FAILED,
+            number=number,
+            message=outcome.row_id,
+            verdict=outcome.verdict.value,
+            code=outcome.code,
+            reason=outcome.reason,
+        )

@@ -1,0 +1,124 @@
+"""What does one worker process share between Celery's event loop, its pool and our threads?"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import redis
+
+from runtime.clock import Clock, SystemClock
+from runtime.scripts import Call
+from scheduler.rules import NumberRules
+from worker.agenda import Agenda
+from worker.fetch import Fetch
+from worker.parcel import Leased
+from worker.registry import HeldLease, Registry
+
+
+class Alarm(Protocol):
+    """Celery's event loop, as far as it concerns us."""
+
+    def wake(self) -> None:
+        """Turn the loop once; from any thread."""
+        ...
+
+    def wake_in(self, delay_us: int, now_us: int) -> None:
+        """Turn the loop after a while; from its own thread."""
+        ...
+
+
+class Engine:
+    """The agenda, the registry and the fetch of one worker process.
+
+    `slots`: parcels that the pool works on at a time. With several numbers, one may hold a quarter of them at the most,
+    so that a slow provider fills its own share and no other number waits behind it.
+    """
+
+    def __init__(
+        self, client: redis.Redis, rules: Callable[[str], NumberRules], *, slots: int, clock: Clock | None = None
+    ) -> None:
+        self.client = client
+        self.rules = rules
+        self.clock = clock or SystemClock()
+        self.holder = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.agenda = Agenda()
+        self.registry = Registry()
+        self.fetch = Fetch(
+            self.holder,
+            agenda=self.agenda,
+            registry=self.registry,
+            clock=self.clock,
+            rules=rules,
+            in_flight=self.in_flight,
+        )
+        self.stopping = False
+        self._slots = slots
+        self._alarm: Alarm | None = None
+        self._released: list[HeldLease] = []
+        self._released_lock = threading.Condition()
+
+    def in_flight(self, number: str) -> int:
+        """Return how many leases of a number this process may hold."""
+        share = self._slots if len(self.agenda.numbers()) <= 1 else max(1, self._slots // 4)
+        return min(share, self.rules(number).in_flight)
+
+    def attach(self, alarm: Alarm) -> None:
+        """The event loop is there (again): after a reconnect everything is asked anew."""
+        self._alarm = alarm
+        self.ring(self.agenda.numbers())
+
+    def questions(self) -> list[Call]:
+        """Return the lease calls to make now, and see to it that the loop turns when the next is due."""
+        if self.stopping:
+            return []
+        calls = self.fetch.questions()
+        if not calls:
+            self._arm()
+        return calls
+
+    def answers(self, replies: Sequence[Any]) -> tuple[str, list[Leased]]:
+        """Take the replies; see to it that the loop turns when the next number is due."""
+        tag, leases = self.fetch.answers(replies)
+        self._arm()
+        return tag, leases
+
+    def unanswered(self) -> None:
+        """The connection broke before the answers came."""
+        self.fetch.unanswered()
+
+    def ring(self, numbers: Sequence[str]) -> None:
+        """Ask these numbers at once; from any thread."""
+        self.agenda.ring(numbers)
+        if self._alarm is not None:
+            self._alarm.wake()
+
+    def release(self, tag: str) -> None:
+        """Celery is done with a parcel; leases that did not end with it are to be ended. From any thread."""
+        held = self.registry.release(tag)
+        if held:
+            with self._released_lock:
+                self._released += held
+                self._released_lock.notify()
+        self.ring([lease.number for lease in held])
+
+    def settled(self, tag: str, number: str, lease_id: str) -> None:
+        """A lease has ended as it should; there is room for the next of its number. From any thread."""
+        self.registry.settled(tag, lease_id)
+        self.ring([number])
+
+    def take_released(self, *, timeout_s: float) -> list[HeldLease]:
+        """Return the leases to end, waiting for one at the most so long."""
+        with self._released_lock:
+            if not self._released:
+                self._released_lock.wait(timeout_s)
+            released, self._released = self._released, []
+            return released
+
+    def _arm(self) -> None:
+        at_us, now_us = self.agenda.next_us(), self.clock.monotonic_us()
+        if at_us is not None and self._alarm is not None and not self.stopping:
+            self._alarm.wake_in(max(0, at_us - now_us), now_us)

@@ -1,0 +1,126 @@
+"""What does one fetch ask the server, and what follows from its answers?
+
+One fetch pipelines the lease scripts of all numbers that are due. A lease id is chosen before the question and kept
+until it is answered: after a reconnect the same question gets the same answer, and nothing is left in a dead socket.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from runtime.clock import Clock
+from runtime.scripts import Call
+from runtime.telemetry import Event, get_logger
+from scheduler import leases
+from scheduler.decisions import Because, Grant, Refuse, Wait
+from scheduler.rules import NumberRules
+from worker.agenda import Agenda
+from worker.parcel import TAG, Leased
+from worker.registry import HeldLease, Registry
+
+#: Numbers asked in one fetch: their rows travel in one Celery message.
+NUMBERS_A_FETCH = 32
+
+#: How long to leave a number alone after the server refused its script.
+REFUSED_US = 1_000_000
+
+log = get_logger("worker")
+
+
+class Fetch:
+    """The questions of one process. `in_flight(number)` is the most leases that it may hold of a number."""
+
+    def __init__(
+        self,
+        holder: str,
+        *,
+        agenda: Agenda,
+        registry: Registry,
+        clock: Clock,
+        rules: Callable[[str], NumberRules],
+        in_flight: Callable[[str], int],
+    ) -> None:
+        self.holder = holder
+        self._agenda = agenda
+        self._registry = registry
+        self._clock = clock
+        self._rules = rules
+        self._in_flight = in_flight
+        self._serial = itertools.count(1)
+        self._asked: list[str] = []
+        self._pending: dict[str, str] = {}
+        self._forgotten = False
+
+    def questions(self) -> list[Call]:
+        """Return the calls to make now; none when no number is due."""
+        self._asked = []
+        for number in self._agenda.due(self._clock.monotonic_us() + 500, most=NUMBERS_A_FETCH):
+            # A full number sleeps here: the end of one of its leases rings.
+            if self._registry.count(number) < self._in_flight(number):
+                self._asked.append(number)
+        return [self._question(number) for number in self._asked]
+
+    def commands(self, calls: Sequence[Call]) -> list[list[Any]]:
+        """Return the words of the Redis commands; with the whole source after the server forgot a script."""
+        commands = [call.command() for call in calls]
+        if self._forgotten:
+            self._forgotten = False
+            for command, call in zip(commands, calls, strict=True):
+                command[:2] = ["EVAL", call.script.source]
+        return commands
+
+    def answers(self, replies: Sequence[Any]) -> tuple[str, list[Leased]]:
+        """Take the replies to the last questions, in order; return the tag and the leases of what was granted."""
+        tag = f"{TAG}{self.holder}-{next(self._serial)}"
+        granted = []
+        for number, reply in zip(self._asked, replies, strict=True):
+            lease = self._answer(number, reply)
+            if lease is not None:
+                granted.append(lease)
+        self._registry.hold(tag, (HeldLease(o.number, o.lease_id, tuple(r.id for r in o.rows)) for o in granted))
+        self._asked = []
+        return tag, granted
+
+    def unanswered(self) -> None:
+        """Ask the same again as soon as there is a connection: the answers were lost with the last one."""
+        self._agenda.ring(self._asked)
+        self._asked = []
+
+    def _question(self, number: str) -> Call:
+        lease_id = self._pending.get(number) or f"{self.holder}-{next(self._serial)}"
+        self._pending[number] = lease_id
+        return leases.lease(self._rules(number), lease_id, self.holder)
+
+    def _answer(self, number: str, reply: Any) -> Leased | None:
+        if isinstance(reply, redis.RedisError):
+            self._refused(number, reply)
+            return None
+        now_us = self._clock.monotonic_us()
+        match leases.decision(reply):
+            case Grant(rows=rows) as grant:
+                log.debug(Event.LEASE_GRANTED, number=number, rows=len(rows), charged=grant.charged)
+                self._agenda.later(number, now_us)
+                return Leased(number, self._pending.pop(number), self.holder, rows)
+            case Wait(because=Because.AGAIN):
+                self._agenda.later(number, now_us)
+            case Wait(until_us=0):
+                self._agenda.later(number, None)
+            case Wait(until_us=until, now_us=server_now):
+                self._agenda.later(number, now_us + max(0, until - server_now))
+            case Refuse():
+                # The person who lets it go on rings the doorbell.
+                self._agenda.later(number, None)
+        return None
+
+    def _refused(self, number: str, error: redis.RedisError) -> None:
+        if isinstance(error, NoScriptError):
+            self._forgotten = True
+            self._agenda.later(number, self._clock.monotonic_us())
+            return
+        log.error(Event.SCRIPT_REFUSED, number=number, script="lease", error=str(error))
+        self._agenda.later(number, self._clock.monotonic_us() + REFUSED_US)

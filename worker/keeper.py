@@ -1,0 +1,133 @@
+"""Who keeps this process's promises while the pool works? One thread with its own Redis client.
+
+It renews each lease that is held, ends those that Celery gave up, asks once a second whether a doorbell was missed or
+some other process's leases are lost, and declares the TPS of this process's environment.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from itertools import groupby
+
+import redis
+
+from delivery.settle import Ending, end, ended, rows_of
+from runtime.scripts import Call, run_all
+from runtime.telemetry import Event, get_logger
+from scheduler import control, leases
+from worker.engine import Engine
+from worker.registry import HeldLease
+
+SWEEP_US = 1_000_000
+DECLARE_US = 10_000_000
+
+#: Numbers in one sweep script: 600 keys, about 0.2 ms.
+SWEPT_AT_ONCE = 100
+
+log = get_logger("worker")
+
+
+class Keeper:
+    """The thread. `record_ttl_s` is for the records of rows that become uncertain; `lease_ttl_us` sets the renewals."""
+
+    def __init__(self, engine: Engine, *, record_ttl_s: int, lease_ttl_us: int) -> None:
+        self._engine = engine
+        self._client = engine.client
+        self._record_ttl_s = record_ttl_s
+        self._ttl_us = lease_ttl_us
+        self._next = {self._renew: 0, self._sweep: 0, self._declare: 0}
+        self._every = {self._renew: lease_ttl_us // 4, self._sweep: SWEEP_US, self._declare: DECLARE_US}
+        self._told: dict[str, int] = {}
+        self._away = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="headway-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what is still held, as far as the server lets us, and stop."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+        self._end([*self._engine.take_released(timeout_s=0), *self._engine.registry.release_all()])
+
+    def turn(self, *, timeout_s: float = 0.25) -> None:
+        """Do once what is due; a server that is away is asked again with the next turn."""
+        released = self._engine.take_released(timeout_s=timeout_s)
+        try:
+            self._end(released)
+            released = []
+            now_us = self._engine.clock.monotonic_us()
+            for job, at_us in self._next.items():
+                if at_us <= now_us:
+                    job()
+                    self._next[job] = now_us + self._every[job]
+            if self._away:
+                self._away = False
+                log.info(Event.BROKER_BACK, by="keeper")
+        except (redis.RedisError, OSError) as error:
+            if not self._away:
+                self._away = True
+                log.warning(Event.BROKER_AWAY, problem=str(error), attempt=1)
+            self._stop.wait(0.5)
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            self.turn()
+
+    def _end(self, released: Sequence[HeldLease]) -> None:
+        """End leases that Celery gave up: rows not begun go back at once. What fails here, the deadline does later."""
+        calls = [self._ending(lease, Ending.ENDED, "the worker gave it up") for lease in released]
+        if calls:
+            self._say(released, run_all(self._client, calls))
+
+    def _renew(self) -> None:
+        held = sorted(self._engine.registry.held(), key=lambda lease: lease.number)
+        groups = [(number, [lease.lease_id for lease in group]) for number, group in groupby(held, lambda o: o.number)]
+        calls = [leases.renew(number, ids, self._ttl_us) for number, ids in groups]
+        if calls:
+            run_all(self._client, calls)
+
+    def _sweep(self) -> None:
+        numbers = self._engine.agenda.numbers()
+        chunks = [numbers[start : start + SWEPT_AT_ONCE] for start in range(0, len(numbers), SWEPT_AT_ONCE)]
+        for chunk in chunks:
+            (flags,) = run_all(self._client, [leases.sweep(chunk)])
+            if isinstance(flags, Exception):
+                raise flags
+            marked = list(zip(chunk, flags, strict=True))
+            for number in (number for number, flag in marked if flag & 2):
+                self._reclaim(number)
+            self._engine.ring([number for number, flag in marked if flag])
+
+    def _reclaim(self, number: str) -> None:
+        """End the leases of holders that are lost; whoever comes first does it."""
+        found = [(lease_id, rows_of(self._client, number, lease_id)) for lease_id in leases.lost(self._client, number)]
+        lost = [HeldLease(number, lease_id, tuple(rows or ())) for lease_id, rows in found]
+        self._say(
+            lost, run_all(self._client, [self._ending(lease, Ending.EXPIRED, "its worker was lost") for lease in lost])
+        )
+
+    def _ending(self, lease: HeldLease, when: Ending, why: str) -> Call:
+        return end(lease.number, lease.lease_id, lease.message_ids, when=when, why=why, record_ttl_s=self._record_ttl_s)
+
+    def _say(self, released: Sequence[HeldLease], replies: Sequence[object]) -> None:
+        for lease, reply in zip(released, replies, strict=True):
+            if isinstance(reply, Exception):
+                raise reply
+            done = ended(reply)
+            if done.what == "returned":
+                log.info(Event.LEASE_RETURNED, number=lease.number, lease=lease.lease_id, rows=done.rows)
+            elif done.what == "uncertain":
+                log.warning(Event.LEASE_LOST, number=lease.number, lease=lease.lease_id, rows=done.rows)
+
+    def _declare(self) -> None:
+        numbers = self._engine.agenda.numbers()
+        ours = [self._engine.rules(number).tps_milli for number in numbers]
+        calls = [control.declare(n, self._engine.holder, tps) for n, tps in zip(numbers, ours, strict=True)]
+        for number, tps, lowest in zip(numbers, ours, run_all(self._client, calls) if calls else [], strict=True):
+            if isinstance(lowest, int) and lowest < tps and self._told.get(number) != lowest:
+                self._told[number] = lowest
+                log.warning(Event.TPS_DIFFERS, number=number, ours_milli=tps, lowest_milli=lowest)

@@ -1,0 +1,69 @@
+"""What does a lease look like on its way into the pool?
+
+One fetch may lease for many numbers; all of it travels as one ordinary Celery message, a parcel, for the task
+`worker.deliver`. The rows travel in a header: `celery inspect` shows arguments, and those say only how many rows for
+which number, no texts and no recipients.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.decisions import LeasedRow
+
+#: The task's name, and the header that its rows travel in.
+TASK = "worker.deliver"
+HEADER = "headway_leases"
+
+#: How a parcel's delivery tag begins; every other tag is a message of somebody else.
+TAG = "headway-parcel-"
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A lease as the pool gets it."""
+
+    number: str
+    lease_id: str
+    holder: str
+    rows: tuple[LeasedRow, ...]
+
+
+def pack(tag: str, queue: str, leases: Sequence[Leased]) -> dict[str, Any]:
+    """Return the message as kombu's virtual transports hand it on."""
+    rows = {lease.number: len(lease.rows) for lease in leases}
+    return {
+        "body": json.dumps([[], {"rows": rows}, {}]),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {
+            "lang": "py", "task": TASK, "id": tag, "root_id": tag, "parent_id": None, "group": None, "retries": 0,
+            "eta": None, "expires": None, "timelimit": [None, None], "ignore_result": True,
+            "argsrepr": "()", "kwargsrepr": repr({"rows": rows}), HEADER: _dump(leases),
+        },
+        "properties": {
+            "correlation_id": tag, "delivery_tag": tag, "delivery_mode": 2, "priority": 0, "body_encoding": "utf-8",
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }  # fmt: skip
+
+
+def unpack(text: str) -> list[Leased]:
+    """Read the leases of a parcel from its header."""
+    return [
+        Leased(number, lease_id, holder, tuple(LeasedRow(*row) for row in rows))
+        for number, lease_id, holder, rows in json.loads(text)
+    ]
+
+
+def _dump(leases: Sequence[Leased]) -> str:
+    return json.dumps(
+        [
+            (lease.number, lease.lease_id, lease.holder, [(r.id, r.step, r.verdict, r.body) for r in lease.rows])
+            for lease in leases
+        ],
+        ensure_ascii=False,
+    )

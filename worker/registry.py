@@ -1,0 +1,64 @@
+"""Which leases does this process hold?
+
+It belongs to the process, not to a connection: kombu makes its channels and their bookkeeping anew after each
+reconnect, while the pool goes on with what it has.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease that this process holds, with the ids of its rows."""
+
+    number: str
+    lease_id: str
+    message_ids: tuple[str, ...]
+
+
+class Registry:
+    """Leases by the delivery tag of the Celery message that carries them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_tag: dict[str, dict[str, HeldLease]] = {}
+
+    def hold(self, tag: str, leases: Iterable[HeldLease]) -> None:
+        """Hold the leases of one Celery message."""
+        with self._lock:
+            self._by_tag[tag] = {lease.lease_id: lease for lease in leases}
+
+    def settled(self, tag: str, lease_id: str) -> None:
+        """One of its leases has ended as it should."""
+        with self._lock:
+            self._by_tag.get(tag, {}).pop(lease_id, None)
+
+    def release(self, tag: str) -> list[HeldLease]:
+        """Forget a Celery message and return those of its leases that had not ended."""
+        with self._lock:
+            return list(self._by_tag.pop(tag, {}).values())
+
+    def release_all(self) -> list[HeldLease]:
+        """Forget everything and return the leases that had not ended."""
+        with self._lock:
+            held = [lease for leases in self._by_tag.values() for lease in leases.values()]
+            self._by_tag.clear()
+            return held
+
+    def held(self) -> list[HeldLease]:
+        """Return the leases that are held now."""
+        with self._lock:
+            return [lease for leases in self._by_tag.values() for lease in leases.values()]
+
+    def count(self, number: str) -> int:
+        """Return how many leases of a number are held."""
+        with self._lock:
+            return sum(lease.number == number for leases in self._by_tag.values() for lease in leases.values())
+
+    def __contains__(self, tag: str) -> bool:
+        with self._lock:
+            return tag in self._by_tag
