@@ -146,8 +146,7 @@ class ServerDirectory:
     def log_tail(self) -> str:
         """Return the end of the server's log, for errors."""
         try:
-            return (self.path / "server.log").read_bytes()[-_END_S: Final = 5.0
-_TAIL_BYTES:].decode(errors="replace")
+            return (self.path / "server.log").read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
         except OSError:
             return ""
 
