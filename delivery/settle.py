@@ -49,13 +49,11 @@ class Settlement:
     code: str = ""
     reason: str = ""
 
-    def more(self) -> str:
-        """Return the further fields of its record as JSON."""
-        texts = {"provider_id": self.provider_id, "push_id": self.push_id, "code": self.code}
-        more: dict[str, str | int] = {name: text for name, text in texts.items() if text}
-        if self.reason:
-            more["reason"] = self.reason[:REASON_CHARACTERS]
-        return json.dumps(more) if more else "{}"
+    def arguments(self) -> tuple[str | int, ...]:
+        """Return the script's arguments for this row."""
+        reason = self.reason[:REASON_CHARACTERS]
+        ids = self.provider_id, self.push_id
+        return self.message_id, self.state.value, int(self.left), self.retry_ms or 0, *ids, self.code, reason
 
 
 class Ending(StrEnum):
@@ -89,7 +87,7 @@ def settle(
     time = "" if now_us is None else now_us
     args: list[scripts.Argument] = [time, lease_id, number, record_ttl_s, _FROM, MOST_ATTEMPTS]
     for row in rows:
-        args += [row.message_id, row.state.value, int(row.left), row.retry_ms or 0, row.more()]
+        args += row.arguments()
     return Call(scripts.load("delivery", "settle"), names, args)
 
 

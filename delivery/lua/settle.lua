@@ -7,8 +7,8 @@
 -- KEYS[11] deferred (zset)   KEYS[12] uncertain (zset)   KEYS[13] dead (zset)   KEYS[14..] record of each row (hash, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] number   ARGV[4] time to live of a record (s)
 -- ARGV[5] JSON: for each new state, the states that a late settle may come from   ARGV[6] attempts at most
--- ARGV[7..] five for each row: message id, new state, attempt 1|0 (it left, so it used TPS), pause before the next
---   attempt (ms, for a deferral), JSON: more fields of its record
+-- ARGV[7..] eight for each row: message id, new state, attempt 1|0 (it left, so it used TPS), pause before the next
+--   attempt (ms, for a deferral), and of its record: provider_id, push_id, code, reason ('' for none)
 -- reply: the new state of each row, or '' where nothing changed
 -- @include now_us
 -- @include int
@@ -20,27 +20,34 @@
 local now, lease, from = now_us(ARGV[1]), get_lease(KEYS[7], ARGV[2]), cjson.decode(ARGV[5])
 local class_of = { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
 local reply, settled, unspent = {}, {}, {}
-for i = 7, #ARGV, 5 do
+local names, now_ms = { 'provider_id', 'push_id', 'code', 'reason' }, int(now / 1000)
+for i = 7, #ARGV, 8 do
   local id, state, left = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local record = KEYS[14 + (i - 7) / 5]
-  local held = redis.call('HGET', KEYS[9], id)
+  local record = KEYS[14 + (i - 7) / 8]
+  local held = not settled[id] and redis.call('HGET', KEYS[9], id)
   if held then
-    redis.call('HDEL', KEYS[9], id)
-    settled[id], unspent[id] = true, left == '0'
-  elseif from[state][redis.call('HGET', record, 'state') or 'none'] then
+    settled[#settled + 1], settled[id], unspent[id] = id, true, left == '0'
+  elseif not settled[id] and from[state][redis.call('HGET', record, 'state') or 'none'] then
     held = unkeep(id, KEYS[10], KEYS[12])
   end
   if held then
-    local fields = { 'number', ARGV[3], 'class', class_of[held:sub(1, 1)], 'changed_ms', int(now / 1000) }
-    for name, value in pairs(ARGV[i + 4] ~= '{}' and cjson.decode(ARGV[i + 4]) or {}) do
-      fields[#fields + 1], fields[#fields + 2] = name, value
+    local fields = { 'number', ARGV[3], 'class', class_of[held:sub(1, 1)], 'changed_ms', now_ms }
+    for n, name in ipairs(names) do
+      if ARGV[i + 3 + n] ~= '' then
+        fields[#fields + 1], fields[#fields + 2] = name, ARGV[i + 3 + n]
+      end
     end
     local attempts = left == '1' and redis.call('HINCRBY', record, 'attempts', 1) or 0
-    state = place(state, id, held, { attempts = attempts, retry_ms = tonumber(ARGV[i + 3]), now_ms = now / 1000 }, fields)
+    if state ~= 'sent' then
+      state = place(state, id, held, { attempts = attempts, retry_ms = tonumber(ARGV[i + 3]), now_ms = now / 1000 }, fields)
+    end
     redis.call('HSET', record, 'state', state, unpack(fields))
     redis.call('EXPIRE', record, ARGV[4])
   end
   reply[#reply + 1] = held and state or ''
+end
+if #settled > 0 then
+  redis.call('HDEL', KEYS[9], unpack(settled))
 end
 finish(lease, settled, unspent)
 return reply

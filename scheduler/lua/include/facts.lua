@@ -33,11 +33,14 @@ local function facts(raw, shape_fields)
   if row.refused then
     return row
   end
-  local kwargs, shape = body[2], {}
-  for i, field in ipairs(shape_fields) do
-    shape[i] = given(kwargs[field]) and cjson.encode(kwargs[field]) or ''
+  local kwargs = body[2]
+  for _, field in ipairs(shape_fields) do
+    local value = kwargs[field]
+    if value ~= nil and value ~= cjson.null then
+      row.shape = row.shape .. field .. '=' .. cjson.encode(value) .. '\n'
+    end
   end
-  row.body, row.shape = text, table.concat(shape, '\n')
+  row.body = text
   row.to = tostring(given(kwargs.to) and kwargs.to or kwargs.group_id)
   row.step = STEP_OF_CLASS[kwargs.class]
   row.not_before = math.max(given(headers.eta) and parse_time(headers.eta) or 0,

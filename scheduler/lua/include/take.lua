@@ -1,6 +1,8 @@
 -- take(lane, lanes, now, t, room): move rows from the head of a lane into the lease that `t` builds; false: it is closed.
 -- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, rows, held, reply, seen, taken, bytes, moved}
 -- A lease is of one shape and has no recipient twice, so the first row that differs closes it and stays where it is.
+-- Rows looked at beyond those that may leave: expired and refused ones go without room.
+local SKIPS = 8
 local function judge(t, raw, step, now)
   local read, row = pcall(facts, raw, t.shape_fields)
   if not read then
@@ -11,7 +13,7 @@ local function judge(t, raw, step, now)
   return row
 end
 local function take(lane, lanes, now, t, room)
-  local want = math.min(t.max_rows - #t.rows, room + 50)
+  local want = math.min(t.max_rows - #t.rows, room + SKIPS)
   local raws = redis.call('LRANGE', lane.key, -want, -1)
   local gone, open = 0, true
   for i = #raws, 1, -1 do
@@ -39,9 +41,8 @@ local function take(lane, lanes, now, t, room)
       t.bytes, t.seen['id ' .. row.id] = t.bytes + #row.body, true
       t.rows[#t.rows + 1] = { row.id, sends and 1 or 0 }
       t.held[#t.held + 1], t.held[#t.held + 2] = row.id, row.step .. raw
-      for _, part in ipairs({ row.id, row.step, row.verdict, row.body }) do
-        t.reply[#t.reply + 1] = part
-      end
+      local n, reply = #t.reply, t.reply
+      reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = row.id, row.step, row.verdict, row.body
     end
     gone = gone + 1
   end
