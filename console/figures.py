@@ -1,0 +1,136 @@
+"""How does a number stand: what may it spend, what waits, what has it spent?
+
+Read only, in a few round trips; every figure is the server's own at about one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from console.output import rate
+from headway import keys
+from headway.classes import MessageClass
+from runtime.settings import Settings
+from scheduler import control, meter
+from scheduler.control import Live
+
+_TPS = "HEADWAY_TPS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberFigures:
+    """One number at one moment. `waiting` is by class; `spent` are the events charged in the trailing window."""
+
+    number: str
+    tps_milli: int
+    #: `live`, `workers` (the lowest that a running worker was started with), `default` or an environment variable.
+    tps_from: str
+    paused: bool
+    #: Who changed something live last, and when (milliseconds since 1970); empty and 0 for nobody.
+    by: str
+    at_ms: int
+    waiting: Mapping[str, int]
+    leased: int
+    deferred: int
+    uncertain: int
+    dead: int
+    spent: int
+    #: How far the container is behind, in milliseconds of its TPS.
+    debt_ms: int
+    #: Events so far, by kind: send, inbound, delivered, read.
+    totals: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints, keys in their documented order."""
+        return {
+            "number": self.number,
+            "tps": rate(self.tps_milli),
+            "tps_from": self.tps_from,
+            "paused": self.paused,
+            "by": self.by or None,
+            "at_ms": self.at_ms or None,
+            "waiting": dict(self.waiting),
+            "leased": self.leased,
+            "deferred": self.deferred,
+            "uncertain": self.uncertain,
+            "dead": self.dead,
+            "spent": self.spent,
+            "debt_ms": self.debt_ms,
+            "totals": dict(self.totals),
+        }
+
+
+def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
+    """Return the figures of a number. Raises SettingError when it isn't one."""
+    live = control.read(client, number)
+    tps_milli, tps_from = allowed(live, settings, number)
+    now_us = server_now_us(client)
+    window_us = max(1_000_000, -(-1_000_000_000 // tps_milli))
+    with client.pipeline(transaction=False) as pipe:
+        for lane in keys.lanes(number):
+            pipe.llen(lane)
+        pipe.hlen(keys.leased(number))
+        for parked in (keys.deferred, keys.uncertain, keys.dead):
+            pipe.zcard(parked(number))
+        # The meter's own running total is brought up to date by the next lease only: an idle number's is old.
+        pipe.zrange(keys.window(number), f"({now_us - window_us}", "+inf", byscore=True)
+        *counts, window = pipe.execute()
+    spent = meter.spent(client, number)
+    drained_ue = max(0, now_us - spent.backlog_at_us) * tps_milli // 1000
+    return NumberFigures(
+        number=number,
+        tps_milli=tps_milli,
+        tps_from=tps_from,
+        paused=live.paused,
+        by=live.by,
+        at_ms=live.at_ms,
+        waiting=dict(zip((class_.value for class_ in MessageClass), counts[:4], strict=True)),
+        leased=counts[4],
+        deferred=counts[5],
+        uncertain=counts[6],
+        dead=counts[7],
+        spent=sum(int(entry.rpartition(b":")[2]) for entry in window),
+        debt_ms=max(0, spent.backlog_ue - drained_ue) // tps_milli,
+        totals={"send": spent.send, "inbound": spent.inbound, "delivered": spent.delivered, "read": spent.read},
+    )
+
+
+def allowed(live: Live, settings: Settings, number: str) -> tuple[int, str]:
+    """Return the TPS that holds, in thousandths, and where it comes from; as the lease decides it."""
+    if live.tps_milli:
+        return live.tps_milli, "live"
+    ours = settings.number(number).tps_milli
+    # Running workers hold what they were started with, whatever this command's environment says.
+    if live.lowest_declared_milli and live.lowest_declared_milli != ours:
+        return live.lowest_declared_milli, "workers"
+    return ours, source(settings, number)
+
+
+def source(settings: Settings, number: str) -> str:
+    """Return the variable that gives a number its TPS in this environment, or `default`."""
+    own = f"{_TPS}_{number}"
+    if own in settings.unserved:
+        return own
+    of_others = "default"
+    for row in settings.describe():
+        if row.variable == _TPS and row.number == number:
+            return row.source
+        if row.variable == _TPS and row.source == _TPS:
+            of_others = _TPS
+    return of_others
+
+
+def known(client: redis.Redis, settings: Settings, number: str) -> bool:
+    """Whether anybody has heard of a number: HEADWAY_NUMBERS, a worker, a publisher or the meter."""
+    traces = (*keys.lanes(number), keys.declared(number), keys.meter(number), keys.settings(number), keys.kept(number))
+    return number in settings.numbers or bool(client.exists(*traces))
+
+
+def server_now_us(client: redis.Redis) -> int:
+    """Return the server's time in microseconds since 1970."""
+    seconds, micros = client.time()
+    return int(seconds) * 1_000_000 + int(micros)

@@ -1,0 +1,161 @@
+"""What may a person look at: a message, the numbers, the settings, the broker's address?"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from console import figures, output
+from console.door import NumberType, opened, read_settings
+from headway.client import Client
+from headway.errors import BrokerUnavailable
+from runtime.settings import Settings
+from runtime.variables import NOT_YET
+
+NO_RECORD = (
+    "no record: there is no such message, or its record has gone (HEADWAY_RECORD_TTL); a message that a plain Celery "
+    "app published has one from its first settle on"
+)
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: see above.")
+
+
+@click.command()
+@click.argument("message_id", metavar="ID")
+@_as_json
+def status(*, message_id: str, as_json: bool) -> None:
+    r"""Say what became of a message.
+
+    --json prints the record: {"id", "state", "number", "class", "accepted_ms", "changed_ms", "attempts", "until_ms",
+    "provider_id", "push_id", "code", "reason"}, without what is not known. An id without a record prints {"id",
+    "state": null}, and the status is 1.
+
+    \b
+    Example:
+      headway status 0b83f1c2d3e84c5fa1f0c6f2b1f5f9aa
+    """
+    settings = read_settings()
+    with opened(settings) as door:
+        record = Client(door.client).status(message_id)
+    if as_json:
+        numeric = {name: int(value) for name, value in (record or {}).items() if _counts(name)}
+        output.print_json({"id": message_id, "state": None, **(record or {}), **numeric})
+    elif record:
+        _print_record(message_id, record)
+    else:
+        click.echo(f"{message_id}: {NO_RECORD}", err=True)
+    if not record:
+        sys.exit(1)
+
+
+@click.command(short_help="Show how each number stands.")
+@click.argument("numbers", nargs=-1, type=NumberType())
+@_as_json
+def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
+    r"""Show how each number stands (default: those of HEADWAY_NUMBERS).
+
+    --json prints a list of {"number", "tps", "tps_from", "paused", "by", "at_ms", "waiting": {class: rows}, "leased",
+    "deferred", "uncertain", "dead", "spent" (events charged in the trailing second), "debt_ms", "totals": {"send",
+    "inbound", "delivered", "read"}}.
+
+    \b
+    Example:
+      headway numbers
+      headway numbers 15555550100 --json
+    """
+    from console import paint
+
+    settings = read_settings()
+    with opened(settings) as door:
+        found = [figures.read(door.client, settings, number) for number in numbers or settings.numbers]
+    if as_json:
+        output.print_json([one.as_json() for one in found])
+    else:
+        paint.numbers(output.terminal(), found)
+
+
+@click.command(short_help="Show every setting and where it came from.")
+@_as_json
+def explain(*, as_json: bool) -> None:
+    r"""Show every setting, its value, and where that came from; secrets are masked.
+
+    A live value (`headway tps`, `headway pause`) wins over the environment and says who set it. --json prints
+    {"settings": [{"variable", "number", "value", "source"}], "notes": [text]}.
+
+    \b
+    Example:
+      headway explain
+    """
+    from console import paint
+
+    settings = read_settings()
+    notes = [f"{name} has no effect yet: {_reason(name)}" for name in settings.not_yet]
+    notes += [f"{name}: HEADWAY_NUMBERS doesn't name this number" for name in settings.unserved]
+    rows = [
+        {"variable": row.variable, "number": row.number, "value": row.value, "source": row.source}
+        for row in settings.describe()
+    ]
+    try:
+        _overlay(rows, settings, notes)
+    except BrokerUnavailable as error:
+        notes.append(f"live values are not known: {error}")
+    if as_json:
+        output.print_json({"settings": rows, "notes": notes})
+    else:
+        paint.settings(output.terminal(), rows, notes)
+
+
+@click.command(short_help="Print the broker's URL for an app on this machine.")
+def url() -> None:
+    r"""Print the broker's URL, password included: what an app on this machine connects to.
+
+    The embedded server runs as long as somebody uses it, a worker for one.
+
+    \b
+    Example:
+      HEADWAY_REDIS_URL="$(headway url)" python examples/python_client.py
+    """
+    settings = read_settings()
+    with opened(settings) as door:
+        click.echo(door.url)
+
+
+def _counts(name: str) -> bool:
+    return name == "attempts" or name.endswith("_ms")
+
+
+def _print_record(message_id: str, record: dict[str, str]) -> None:
+    click.echo(f"{message_id}  {click.style(record.get('state', '?'), bold=True)}")
+    for name, value in record.items():
+        if name == "state":
+            continue
+        label, shown = (name[:-3], output.moment(int(value))) if name.endswith("_ms") else (name, value)
+        click.echo(f"  {label.replace('_', ' '):<12} {shown}")
+
+
+def _reason(name: str) -> str:
+    return next(why for variable, why in NOT_YET.items() if name == variable or name.startswith(f"{variable}_"))
+
+
+def _overlay(rows: list[dict[str, Any]], settings: Settings, notes: list[str]) -> None:
+    """Put live values over those of the environment."""
+    from scheduler import control
+
+    with opened(settings) as door:
+        live = {number: control.read(door.client, number) for number in settings.numbers}
+    for row in rows:
+        if row["variable"] != "HEADWAY_TPS":
+            continue
+        own = live[row["number"]]
+        tps_milli, tps_from = figures.allowed(own, settings, row["number"])
+        if tps_from == "live":
+            row["source"] = f"live: {own.by}, {output.moment(own.at_ms)}"
+        elif tps_from == "workers":
+            row["source"] = "workers: the lowest TPS that a running one was started with"
+        if tps_from in {"live", "workers"}:
+            row["value"] = str(output.rate(tps_milli))
+    for number, own in live.items():
+        if own.paused:
+            notes.append(f"{number} is paused: {own.by}, {output.moment(own.at_ms)}")

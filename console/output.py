@@ -1,0 +1,58 @@
+"""How does an answer look: to a person, and to a program?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_EIGHTHS = "▏▎▍▌▋▊▉█"
+_STEPS = "▁▂▃▄▅▆▇█"
+
+#: Class -> colour, wherever a class is shown.
+COLOURS: Mapping[str, str] = {"urgent": "red", "high": "yellow", "normal": "cyan", "bulk": "blue"}
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """Return a rich console on the stream as it is now."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Write a value for programs: one line, keys in their documented order."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def bar(part: float, whole: float, *, width: int) -> str:
+    """Return a bar of eighths: `part` of `whole`, `width` characters when full. What isn't nothing always shows."""
+    if part <= 0 or whole <= 0:
+        return ""
+    eighths = max(1, round(min(1.0, part / whole) * width * 8))
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_EIGHTHS[rest - 1] if rest else "")
+
+
+def spark(values: Sequence[int], *, top: int) -> str:
+    """Return one character for each value, as high as its share of `top`; a dot for nothing."""
+    whole = max(top, 1)
+    return "".join("·" if v <= 0 else _STEPS[min(7, max(0, -(-v * 8 // whole) - 1))] for v in values)
+
+
+def rate(milli: int) -> int | float:
+    """Return thousandths as the number that people write: 10000 is 10, 500 is 0.5."""
+    return milli // 1000 if milli % 1000 == 0 else milli / 1000
+
+
+def moment(ms: int | None) -> str:
+    """Return a time for people, in their own time zone; empty for none."""
+    if not ms:
+        return ""
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

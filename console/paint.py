@@ -1,0 +1,99 @@
+"""How do numbers and settings look on a terminal? Bars first: people look before they read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from console.figures import NumberFigures
+from console.output import COLOURS, bar, rate
+
+#: More numbers than this are a table of one line each.
+_IN_FULL = 4
+
+
+def numbers(console: Console, found: Sequence[NumberFigures]) -> None:
+    """Draw the numbers: a few in full, many as one table."""
+    if len(found) > _IN_FULL:
+        console.print(_overview(found))
+        return
+    # One scale for all, so that bars of two numbers can be compared.
+    most = max((rows for one in found for rows in one.waiting.values()), default=0)
+    for one in found:
+        console.print(_in_full(one, most=most, width=max(10, min(40, console.width - 40))))
+
+
+def _in_full(one: NumberFigures, *, most: int, width: int) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=_title(one), title_justify="left")
+    table.title_style = ""
+    table.add_column(width=11)
+    table.add_column(width=width)
+    table.add_column(justify="right")
+    for class_, rows in one.waiting.items():
+        colour = COLOURS[class_]
+        table.add_row(Text(class_, colour), Text(bar(rows, most, width=width), colour), f"{rows:,} waiting")
+    events = one.tps_milli / 1000
+    table.add_row("last second", Text(bar(one.spent, events, width=width), "green"), _spent(one))
+    parked = f"leased {one.leased:,}   deferred {one.deferred:,}   uncertain {one.uncertain:,}   dead {one.dead:,}"
+    totals = "   ".join(f"{kind} {events:,}" for kind, events in one.totals.items())
+    grid = Table.grid()
+    grid.title, grid.title_justify, grid.title_style = table.title, "left", ""
+    table.title = None
+    grid.add_row(table)
+    grid.add_row(Text(parked, "red" if one.uncertain or one.dead else ""))
+    grid.add_row(Text(f"so far: {totals}", "dim"))
+    grid.add_row("")
+    return grid
+
+
+def _title(one: NumberFigures) -> Text:
+    title = Text.assemble((one.number, "bold"), f"   {rate(one.tps_milli)} TPS ({one.tps_from})")
+    if one.debt_ms:
+        title.append(f"   {one.debt_ms / 1000:.1f} s behind", "yellow")
+    if one.paused:
+        title.append(f"   paused by {one.by}", "bold red")
+    return title
+
+
+def _spent(one: NumberFigures) -> str:
+    return f"{one.spent:,} of {rate(one.tps_milli):,}"
+
+
+def _overview(found: Sequence[NumberFigures]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("number", no_wrap=True)
+    table.add_column("TPS", justify="right")
+    table.add_column("last second", no_wrap=True)
+    for class_, colour in COLOURS.items():
+        table.add_column(class_, justify="right", style=colour)
+    for name in ("leased", "parked", "dead"):
+        table.add_column(name, justify="right")
+    for one in found:
+        number = Text.assemble(one.number, (" paused" if one.paused else "", "red"))
+        spent = Text(f"{bar(one.spent, one.tps_milli / 1000, width=8):<8} {one.spent:,}", "green")
+        waiting = (f"{rows:,}" for rows in one.waiting.values())
+        parked = f"{one.deferred + one.uncertain:,}"
+        table.add_row(number, f"{rate(one.tps_milli):,}", spent, *waiting, f"{one.leased:,}", parked, f"{one.dead:,}")
+    return table
+
+
+def settings(console: Console, rows: Sequence[Mapping[str, str]], notes: Sequence[str]) -> None:
+    """Draw the settings: what differs from its default stands out."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("variable", no_wrap=True)
+    table.add_column("number", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
+    for row in rows:
+        source = "" if row["source"] == row["variable"] else row["source"]
+        style = "dim" if row["source"] == "default" else ""
+        table.add_row(
+            row["variable"], row["number"], escape(row["value"]), escape(source or "environment"), style=style
+        )
+    console.print(table)
+    for note in notes:
+        console.print(Text.assemble(("note ", "yellow"), note))

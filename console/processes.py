@@ -1,0 +1,104 @@
+"""How does `headway` become a worker or the simulator?
+
+By exec: what runs is Celery's own worker and the simulator's own module, with nothing of ours around it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from console.door import NumberType, read_settings
+from headway import keys
+from headway.errors import ServerError
+from runtime.settings import Settings
+
+#: The checkout or the image: rooms and celeryconfig.py lie there.
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Sends wait for the provider, not for the processor.
+THREADS = 16
+
+
+def worker_command(numbers: Sequence[str], *, concurrency: int | None = None, pool: str = "threads") -> list[str]:
+    """Return the Celery command that serves these numbers; none: those of HEADWAY_NUMBERS. Runs from any directory.
+
+    Raises ServerError when Celery isn't installed beside this Python.
+    """
+    celery = Path(sys.executable).with_name("celery")
+    if not celery.exists():
+        raise ServerError(f"there is no {celery}: run `make setup`, then .venv/bin/headway")
+    # Prefork without -c: Celery's own default, a process for each core.
+    slots = concurrency or (THREADS if pool == "threads" else None)
+    return [
+        str(celery),
+        *("-A", "worker.app", "--workdir", str(ROOT), "worker"),
+        *(("-Q", ",".join(keys.queue(number) for number in numbers)) if numbers else ()),
+        *("-P", pool, *(("-c", str(slots)) if slots else ())),
+        # Mingle waits a second at the start for revokes that other workers know, gossip listens to every other
+        # worker's events: nothing here needs either, and a worker is ready sooner without. Inspect goes on working.
+        *("--without-mingle", "--without-gossip"),
+    ]
+
+
+def worker_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a worker: as here, with HEADWAY_HOME made absolute, for `--workdir` changes it."""
+    return {**environ, "HEADWAY_HOME": str(settings.home)}
+
+
+@click.command()
+@click.option("--number", "numbers", multiple=True, type=NumberType(), help="Serve this number; may be repeated.")
+@click.option("--concurrency", "-c", type=click.IntRange(1, 1000), help=f"Requests at a time.  [threads: {THREADS}]")
+@click.option(
+    "--pool", "-P", type=click.Choice(["threads", "prefork"]), default="threads", show_default=True, help="Celery pool."
+)
+def worker(*, numbers: tuple[str, ...], concurrency: int | None, pool: str) -> None:
+    r"""Start a Celery worker that sends.
+
+    This is `celery -A worker.app worker -Q headway.<number>,…` and no more: every other option of Celery is yours by
+    running that. Without --number it serves all of HEADWAY_NUMBERS. SIGTERM ends it when what has begun is settled.
+
+    \b
+    Example: one pool of workers for one busy number
+      headway worker --number 15555550100 --concurrency 32
+    """
+    settings = read_settings()
+    for number in numbers:
+        settings.number(number)
+    command = worker_command(numbers, concurrency=concurrency, pool=pool)
+    _become(command, worker_environment(settings, os.environ))
+
+
+@click.command(
+    short_help="Start a local sink that speaks Picky's Push API.",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def simulator(*, arguments: tuple[str, ...]) -> None:
+    r"""Start a local sink that speaks Picky's Push API (`--help`: its options).
+
+    \b
+    Example: take everything, keep a journal, think 50 ms before each answer
+      headway simulator --port 8090 --journal journal.jsonl --latency-ms 50
+      HEADWAY_PROVIDER_URL=http://127.0.0.1:8090 headway worker
+    """
+    _become(simulator_command(*arguments), {**os.environ, "PYTHONPATH": _with_root(os.environ)})
+
+
+def simulator_command(*arguments: str) -> list[str]:
+    """Return the command that starts the sink. -P: a folder named `simulator` in the current directory isn't ours."""
+    return [sys.executable, "-P", "-m", "simulator.sink", *arguments]
+
+
+def _with_root(environ: Mapping[str, str]) -> str:
+    return os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH", "")]))
+
+
+def _become(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(command[0], list(command), dict(environ))

@@ -1,0 +1,140 @@
+"""Which messages are in a CSV file, and what is wrong with it, line by line?
+
+The first line names the columns. Those that are fields of a message are read; others (a name, a note) are left alone.
+An empty cell is a field left out. `template_values` and `location` are written as JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headway.classes import MessageClass
+from headway.errors import HeadwayError, InvalidMessage
+from headway.message import CHECKS, Message
+
+#: Bounds of one file: it is read into memory, and checked whole before the first row is enqueued.
+MOST_BYTES: Final = 10 * 1024 * 1024
+MOST_ROWS: Final = 100_000
+
+#: Fields whose cell holds JSON.
+_JSON: Final = frozenset({"template_values", "location"})
+#: Where spaces around belong to the message.
+_AS_IT_IS: Final = frozenset({"text"})
+_DELIMITERS: Final = ",;\t"
+
+
+class UnreadableFile(HeadwayError):
+    """The file isn't a CSV of messages; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message and the line on which its row begins, the header being line 1."""
+
+    line: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that can't be sent: line, field, and what is wrong with it."""
+
+    line: int
+    field: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """What a file holds. `ignored`: columns that aren't fields of a message."""
+
+    rows: tuple[Row, ...]
+    bad: tuple[BadRow, ...]
+    ignored: tuple[str, ...]
+
+
+def parse(content: bytes, *, class_: MessageClass = MessageClass.NORMAL) -> Recipients:
+    """Read a file; `class_` is for rows that name none. Raises UnreadableFile, whose text says what to change."""
+    if len(content) > MOST_BYTES:
+        raise UnreadableFile(f"the file is larger than {MOST_BYTES // 1024 // 1024} MB: split it")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UnreadableFile(f"line {line} is not UTF-8: save the file as CSV UTF-8") from None
+    records = _records(text)
+    _, header = next(records, (0, []))
+    columns = _columns(header)
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    for line, cells in records:
+        try:
+            rows.append(Row(line, _message(columns, cells, class_)))
+        except InvalidMessage as problem:
+            bad.append(BadRow(line, problem.field, problem.problem))
+        if len(rows) + len(bad) > MOST_ROWS:
+            raise UnreadableFile(f"the file has more than {MOST_ROWS:,} rows: split it")
+    if not rows and not bad:
+        raise UnreadableFile("the file has no rows below its first line")
+    return Recipients(tuple(rows), tuple(bad), tuple(name for name in columns if name not in CHECKS))
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records that aren't blank, each with the line on which it begins."""
+    first = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=first.count)  # spreadsheets of some countries write semicolons
+    # Strict: a quote that was forgotten would otherwise swallow the rows after it.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    begins = 1
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise UnreadableFile(f'line {begins}: {error}; put "…" around texts, and write " inside as ""') from None
+        if cells is None:
+            return
+        if any(cell.strip() for cell in cells):
+            yield begins, cells
+        begins = reader.line_num + 1
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    columns = [name.strip().casefold() for name in header]
+    if not {"to", "group_id"} & set(columns):
+        shown = ", ".join(header)[:100] or "nothing"
+        raise UnreadableFile(f"the first line must name the columns, at least to and text; it says: {shown}")
+    for name in columns:
+        if columns.count(name) > 1:
+            raise UnreadableFile(f"the first line names the column {name!r} twice")
+    return columns
+
+
+def _message(columns: Sequence[str], cells: Sequence[str], class_: MessageClass) -> Message:
+    if len(cells) > len(columns):
+        raise InvalidMessage(
+            "row", f'has {len(cells)} cells for {len(columns)} columns; put "…" around a text with commas'
+        )
+    # A row may end early: the cells that it leaves out are empty.
+    named = dict(zip(columns, cells, strict=False))
+    fields = {name: _value(name, cell) for name, cell in named.items() if name in CHECKS and cell.strip()}
+    fields.setdefault("class", class_)
+    return Message.of(fields)
+
+
+def _value(name: str, cell: str) -> Any:
+    if name in _AS_IT_IS:
+        return cell
+    if name not in _JSON:
+        return cell.strip()
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        raise InvalidMessage(name, f"must be JSON, like {_EXAMPLES[name]}") from None
+
+
+_EXAMPLES: Mapping[str, str] = {"template_values": '["Ada", "12:30"]', "location": '{"lat": 41.9, "long": 12.5}'}
