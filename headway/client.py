@@ -10,7 +10,7 @@ ids that they were given: a message id is accepted once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -98,7 +98,8 @@ class Client:
     ) -> tuple[list[str], list[Any]]:
         names = [keys.lane(number, class_), *(keys.record(message_id) for message_id, _ in chunk)]
         envelopes = [seal(number, message_id, message) for message_id, message in chunk]
-        return names, ["", number, class_.value, keys.doorbell(number), self._record_ttl_s, *envelopes]
+        ttl_s = self._record_ttl_s + max(_wait_s(message) for _, message in chunk)
+        return names, ["", number, class_.value, keys.doorbell(number), ttl_s, *envelopes]
 
 
 def _chunks(rows: Sequence[Message], ids: Sequence[str]) -> Iterator[tuple[MessageClass, list[tuple[str, Message]]]]:
@@ -107,6 +108,14 @@ def _chunks(rows: Sequence[Message], ids: Sequence[str]) -> Iterator[tuple[Messa
         of_class = [(message_id, row) for message_id, row in zip(ids, rows, strict=True) if row.class_ is class_]
         for start in range(0, len(of_class), CHUNK):
             yield class_, of_class[start : start + CHUNK]
+
+
+def _wait_s(message: Message) -> int:
+    """Return how long a message waits for its `send_at`: its record must outlive that. The lease has the exact time."""
+    if message.send_at is None:
+        return 0
+    at = message.send_at if isinstance(message.send_at, datetime) else datetime.fromisoformat(message.send_at)
+    return max(0, int((at - datetime.now(UTC)).total_seconds()))
 
 
 def _checked_ids(ids: Sequence[str] | None, count: int) -> Sequence[str]:

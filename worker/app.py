@@ -15,6 +15,7 @@ from runtime import telemetry
 from runtime.embedded import EmbeddedServer
 from runtime.settings import Settings
 from worker import transport
+from worker.broker import broker_of
 from worker.lifecycle import Lifecycle
 from worker.tasks import register
 
@@ -26,8 +27,10 @@ transport.install()
 server = None if settings.redis_url else EmbeddedServer.join(settings.home)
 url = settings.redis_url or (server.url if server else "")
 
-app = Celery("headway", broker=url)
+broker, broker_options = broker_of(url)
+app = Celery("headway", broker=broker)
 app.config_from_object("celeryconfig")
+app.conf.broker_transport_options = {**app.conf.broker_transport_options, **broker_options}
 app.conf.task_queues = queues(settings.numbers)
 lifecycle = Lifecycle(settings, url)
 lifecycle.connect_signals()

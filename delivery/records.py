@@ -1,0 +1,87 @@
+"""What will we say of a message when somebody asks?
+
+The record says most of it. While a message waits its record says `waiting`; that it is deferred, leased or being sent
+stands in the structures of its number, so that those steps cost no write per row.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from delivery.states import State
+from headway import keys
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What became of a message. Times are the server's, in milliseconds since 1970; empty texts were never said."""
+
+    message_id: str
+    state: State
+    number: str
+    class_: str
+    attempts: int = 0
+    accepted_ms: int | None = None
+    changed_ms: int | None = None
+    until_ms: int | None = None
+    provider_id: str = ""
+    push_id: str = ""
+    code: str = ""
+    reason: str = ""
+
+
+def look_up(client: redis.Redis, message_id: str) -> Record | None:
+    """Return what is known of a message, or None: then it never was one, its record's time is over, or a plain Celery
+    app published it and it has not been settled yet.
+    """
+    fields = {_text(name): _text(value) for name, value in client.hgetall(keys.record(message_id)).items()}
+    if "state" not in fields:
+        return None
+    number, state, until = fields.get("number", ""), State(fields["state"]), _int(fields.get("until_ms"))
+    if state in {State.WAITING, State.DEFERRED}:
+        state, until = _where(client, number, message_id, until)
+    return Record(
+        message_id,
+        state,
+        number,
+        fields.get("class", ""),
+        attempts=int(fields.get("attempts", 0)),
+        accepted_ms=_int(fields.get("accepted_ms")),
+        changed_ms=_int(fields.get("changed_ms")),
+        until_ms=until if state is State.DEFERRED else None,
+        provider_id=fields.get("provider_id", ""),
+        push_id=fields.get("push_id", ""),
+        code=fields.get("code", ""),
+        reason=fields.get("reason", ""),
+    )
+
+
+def _where(client: redis.Redis, number: str, message_id: str, until: int | None) -> tuple[State, int | None]:
+    """Tell a waiting message from one that is deferred, leased or being sent."""
+    with client.pipeline(transaction=True) as pipe:
+        pipe.zscore(keys.deferred(number), message_id)
+        pipe.hexists(keys.leased(number), message_id)
+        pipe.hvals(keys.leases(number))
+        deferred, leased, leases = pipe.execute()
+    if deferred is not None:
+        return State.DEFERRED, int(deferred)
+    if leased:
+        return (State.SENDING if _begun(leases, message_id) else State.LEASED), None
+    return State.WAITING, until
+
+
+def _begun(leases: list[Any], message_id: str) -> bool:
+    held = (json.loads(lease) for lease in leases)
+    return any(lease["state"] == "sending" and any(row[0] == message_id for row in lease["rows"]) for lease in held)
+
+
+def _int(text: str | None) -> int | None:
+    return int(text) if text else None
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
