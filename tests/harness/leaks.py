@@ -41,6 +41,7 @@ class Spec(Protocol):
 #: Keys that Celery and kombu write by themselves: pattern -> why they may stay. Their time to live is their own affair.
 FOREIGN = {
     r"_kombu\.binding\..+": "kombu's table of bindings: one small set an exchange",
+    r"_kombu\.binding_(deadlines|permanent\..+)": "kombu's account of bindings that must not go: one entry a queue",
     r"unacked(_index|_mutex)?": "kombu's own account of what the stock path has handed out (control messages)",
     r".+\.reply\.celery\.pidbox": "answers to `celery inspect` that came after the asker had gone; kombu expires them",
     r".+\.celery\.pidbox": "control messages to a worker that has gone; kombu expires them",
