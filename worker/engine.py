@@ -56,14 +56,14 @@ class Engine:
             in_flight=self.in_flight,
         )
         self.stopping = False
-        self._slots = slots
+        self.slots = slots
         self._alarm: Alarm | None = None
         self._released: list[HeldLease] = []
         self._released_lock = threading.Condition()
 
     def in_flight(self, number: str) -> int:
         """Return how many leases of a number this process may hold."""
-        share = self._slots if len(self.agenda.numbers()) <= 1 else max(1, self._slots // 4)
+        share = self.slots if len(self.agenda.numbers()) <= 1 else max(1, self.slots // 4)
         return min(share, self.rules(number).in_flight)
 
     def attach(self, alarm: Alarm) -> None:

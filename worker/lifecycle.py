@@ -7,15 +7,17 @@ the bell, say that it is ready; on SIGTERM lease no more; at the end hand back w
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import redis
 from celery import signals
 
-from headway.errors import SettingError
+from headway.errors import HeadwayError, SettingError
 from providers import catalogue
 from runtime.connect import check_server, connect, wait_for_server
 from runtime.settings import Settings
@@ -102,7 +104,17 @@ class Lifecycle:
         self.parts.provider_of = provider_of
 
     def on_init(self, sender: Any, **_: Any) -> None:
-        """Check the pool and the server before anything is consumed, and make the engine. Refusals end the process."""
+        """Prepare this process, or end it: Celery would log what is raised here, and go on without a meter."""
+        try:
+            self._prepare(sender)
+        except (HeadwayError, redis.RedisError, OSError) as problem:
+            raise SystemExit(f"headway worker: {problem}") from problem
+        except Exception as fault:
+            logging.getLogger("headway.worker").exception("the worker can't start")
+            raise SystemExit(1) from fault
+
+    def _prepare(self, sender: Any) -> None:
+        """Check the pool and the server before anything is consumed, and make the engine."""
         settings = self.parts.settings
         _check_pool(sender)
         for variable in settings.not_yet:
@@ -126,8 +138,9 @@ class Lifecycle:
             return
         parts.keeper.start()
         parts.bell.start()
-        pool = str(getattr(sender, "pool_cls", ""))
-        log.info(Event.WORKER_READY, numbers=sorted(parts.engine.agenda.numbers()), pool=pool)
+        pool = type(sender.pool).__module__.rpartition(".")[2]
+        numbers = sorted(parts.engine.agenda.numbers())
+        log.info(Event.WORKER_READY, numbers=numbers, pool=pool, concurrency=parts.engine.slots)
 
     def on_shutting_down(self, **_: Any) -> None:
         """SIGTERM: lease no more; what is held finishes."""
@@ -151,8 +164,12 @@ class Lifecycle:
             parts.courier.close()
 
     def on_child(self, **_: Any) -> None:
-        """A prefork child: it delivers, and leases nothing."""
+        """A prefork child: it delivers, and leases nothing.
+
+        What it inherited is not its own: one of the parent's threads may have held a lock when it was forked.
+        """
         transport.serve(None)
+        self.parts.engine = self.parts.keeper = self.parts.bell = None
 
     def _provider(self, number: str, session: Any) -> Any:
         own = self.parts.settings.number(number)

@@ -91,6 +91,9 @@ class LeaseChannelMixin(ChannelBase):  # type: ignore[misc]  # Any, see above
 
     def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
         number = keys.number_of(queue)
+        if _engine is None and number is not None:
+            # Without an engine this would be the stock transport: messages would leave their lanes without a meter.
+            raise SettingError("-Q", f"{queue} can be served by `celery -A worker.app worker` alone")
         if _engine is not None:
             if queue not in self._fanout_queues and any(
                 (keys.number_of(name) is None) is not (number is None) for name in self.active_queues
