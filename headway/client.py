@@ -9,8 +9,8 @@ ids that they were given: a message id is accepted once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -19,14 +19,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from headway import keys
-from headway.classes import MessageClass
-from headway.envelope import new_id, seal
+from headway import keys, publish
+from headway.envelope import new_id
 from headway.errors import BrokerUnavailable, InvalidMessage
 from headway.message import MESSAGE_ID, NUMBER, Message
-
-#: Rows of one script call: it keeps the server busy for about 5 ms.
-CHUNK = 500
 
 
 @cache
@@ -74,8 +70,8 @@ class Client:
         ids = _checked_ids(ids, len(rows))
         try:
             with self._redis.pipeline(transaction=False) as pipe:
-                for class_, chunk in _chunks(rows, ids):
-                    self._script(*self._call(number, class_, chunk), client=pipe)
+                for names, args in publish.calls(number, rows, ids, record_ttl_s=self._record_ttl_s):
+                    self._script(names, args, client=pipe)
                 pipe.execute()
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise BrokerUnavailable(f"the server doesn't answer ({error}); repeat with the same ids") from error
@@ -92,30 +88,6 @@ class Client:
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise BrokerUnavailable(f"the server doesn't answer ({error})") from error
         return {_str(name): _str(value) for name, value in record.items()} or None
-
-    def _call(
-        self, number: str, class_: MessageClass, chunk: Sequence[tuple[str, Message]]
-    ) -> tuple[list[str], list[Any]]:
-        names = [keys.lane(number, class_), *(keys.record(message_id) for message_id, _ in chunk)]
-        envelopes = [seal(number, message_id, message) for message_id, message in chunk]
-        ttl_s = self._record_ttl_s + max(_wait_s(message) for _, message in chunk)
-        return names, ["", number, class_.value, keys.doorbell(number), ttl_s, *envelopes]
-
-
-def _chunks(rows: Sequence[Message], ids: Sequence[str]) -> Iterator[tuple[MessageClass, list[tuple[str, Message]]]]:
-    """Yield the rows class by class, in class order, at most CHUNK at a time."""
-    for class_ in MessageClass:
-        of_class = [(message_id, row) for message_id, row in zip(ids, rows, strict=True) if row.class_ is class_]
-        for start in range(0, len(of_class), CHUNK):
-            yield class_, of_class[start : start + CHUNK]
-
-
-def _wait_s(message: Message) -> int:
-    """Return how long a message waits for its `send_at`: its record must outlive that. The lease has the exact time."""
-    if message.send_at is None:
-        return 0
-    at = message.send_at if isinstance(message.send_at, datetime) else datetime.fromisoformat(message.send_at)
-    return max(0, int((at - datetime.now(UTC)).total_seconds()))
 
 
 def _checked_ids(ids: Sequence[str] | None, count: int) -> Sequence[str]:

@@ -9,6 +9,7 @@ into logs.
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring
 from uuid import uuid4
 
 from headway import keys
@@ -19,6 +20,15 @@ TASK = "worker.send"
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
+#: All of an envelope but its body, id, queue and priority. Only the body needs the care of an encoder: the others are
+#: checked to be letters, digits and a few marks.
+_ENVELOPE = (
+    '{"body":%s,"content-encoding":"utf-8","content-type":"application/json",'
+    '"headers":{"lang":"py","task":"' + TASK + '","id":"%s","argsrepr":"","kwargsrepr":"","retries":0},'
+    '"properties":{"correlation_id":"%s","delivery_mode":2,"delivery_info":{"exchange":"","routing_key":"%s"},'
+    '"priority":%d,"body_encoding":"utf-8","delivery_tag":"%s"}}'
+)
+
 
 def new_id() -> str:
     """Return an id for a message: 32 hexadecimal digits."""
@@ -27,18 +37,11 @@ def new_id() -> str:
 
 def seal(number: str, message_id: str, message: Message) -> bytes:
     """Return the envelope of a message as kombu would write it: JSON in UTF-8."""
-    envelope = {
-        "body": _dumps([[], message.kwargs(), {}]),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {"lang": "py", "task": TASK, "id": message_id, "argsrepr": "", "kwargsrepr": "", "retries": 0},
-        "properties": {
-            "correlation_id": message_id,
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": keys.queue(number)},
-            "priority": message.class_.priority,
-            "body_encoding": "utf-8",
-            "delivery_tag": message_id,
-        },
-    }
-    return _dumps(envelope).encode()
+    # Most fields are text, for which the encoder's own function is three times as fast as the encoder.
+    fields = ",".join(
+        f'"{name}":{encode_basestring(value) if isinstance(value, str) else _dumps(value)}'
+        for name, value in message.kwargs().items()
+    )
+    body = encode_basestring("[[],{" + fields + "},{}]")
+    queue, priority = keys.queue(number), message.class_.priority
+    return (_ENVELOPE % (body, message_id, message_id, queue, priority, message_id)).encode()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -76,6 +76,8 @@ def _location(field: str, value: Any) -> dict[str, Any]:
 
 
 def _class(field: str, value: Any) -> MessageClass:
+    if isinstance(value, MessageClass):
+        return value
     try:
         return MessageClass(value)
     except ValueError:
@@ -111,6 +113,9 @@ CHECKS: Mapping[str, Check] = {
     "expires_at": _time,
 }
 
+_CHECKED = tuple(("class_" if name == "class" else name, name, check) for name, check in CHECKS.items())
+_SAID = tuple(name for name in CHECKS if name != "class")
+
 #: At least one of these is what the message says.
 CONTENT = ("text", "media_url", "template_id", "location")
 
@@ -139,11 +144,12 @@ class Message:
     expires_at: str | datetime | None = None
 
     def __post_init__(self) -> None:
-        for name, check in CHECKS.items():
-            attribute = "class_" if name == "class" else name
+        for attribute, name, check in _CHECKED:
             value = getattr(self, attribute)
             if value is not None:
-                object.__setattr__(self, attribute, check(name, value))
+                checked = check(name, value)
+                if checked is not value:
+                    object.__setattr__(self, attribute, checked)
         if (self.to is None) == (self.group_id is None):
             raise InvalidMessage("to", "name either a recipient (to) or a group (group_id)")
         if all(getattr(self, name) is None for name in CONTENT):
@@ -162,5 +168,4 @@ class Message:
 
     def kwargs(self) -> dict[str, Any]:
         """Return the JSON kwargs of `worker.send`, without the class: its lane says that."""
-        named = ((field.name, getattr(self, field.name)) for field in fields(self) if field.name != "class_")
-        return {name: value for name, value in named if value is not None}
+        return {name: value for name in _SAID if (value := getattr(self, name)) is not None}

@@ -8,7 +8,8 @@
 -- ARGV[3]   class
 -- ARGV[4]   doorbell channel
 -- ARGV[5]   time to live of a record, in seconds
--- ARGV[6..] envelope of each message
+-- ARGV[6]   id of the push that brought them, or empty
+-- ARGV[7..] two for each message: its envelope, the app's own reference or empty
 -- reply: how many were new
 local now_ms
 if ARGV[1] ~= '' then
@@ -17,12 +18,20 @@ else
   local time = redis.call('TIME')
   now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 end
+now_ms = string.format('%.0f', now_ms)
 local accepted = 0
 for i = 2, #KEYS do
+  local envelope, reference = ARGV[2 * i + 3], ARGV[2 * i + 4]
   if redis.call('HSETNX', KEYS[i], 'state', 'waiting') == 1 then
-    redis.call('HSET', KEYS[i], 'number', ARGV[2], 'class', ARGV[3], 'accepted_ms', string.format('%.0f', now_ms))
+    redis.call('HSET', KEYS[i], 'number', ARGV[2], 'class', ARGV[3], 'accepted_ms', now_ms)
+    if ARGV[6] ~= '' then
+      redis.call('HSET', KEYS[i], 'push', ARGV[6])
+    end
+    if reference ~= '' then
+      redis.call('HSET', KEYS[i], 'reference', reference)
+    end
     redis.call('EXPIRE', KEYS[i], ARGV[5])
-    redis.call('LPUSH', KEYS[1], ARGV[i + 4])
+    redis.call('LPUSH', KEYS[1], envelope)
     accepted = accepted + 1
   end
 end
