@@ -1,4 +1,4 @@
-"""What every bench stands on: a throwaway server, a worker process, and the picture of a result."""
+"""What every bench stands on: a throwaway server, processes that end with it, and how fast a queue drains."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 
-from tests.harness.servers import ThrowawayServer, find_binary
+from headway import Client, Message
+from tests.harness.servers import Engine, ThrowawayServer, find_binary
 
 ROOT = Path(__file__).resolve().parent.parent
+NUMBER = "15555550100"
+TEXT = "x" * 120
 
 
 @contextmanager
-def server(**options: str) -> Iterator[ThrowawayServer]:
+def server(engine: Engine = "any", **options: str) -> Iterator[ThrowawayServer]:
     """A server of the bench's own, with its append-only file on, as in production."""
-    binary = find_binary("any")
+    binary = find_binary(engine)
     if binary is None:
         sys.exit("bench: no Redis or Valkey server found: run `make setup`")
     with tempfile.TemporaryDirectory() as directory:
@@ -36,25 +39,48 @@ def server(**options: str) -> Iterator[ThrowawayServer]:
 
 
 @contextmanager
-def worker(app: str, *arguments: str, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A real `celery worker`, quiet; ended with SIGTERM."""
-    command = [sys.executable, "-m", "celery", "-A", app, "worker", "--without-mingle", "--without-gossip", *arguments]
-    quiet = {**os.environ, **environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    log = tempfile.TemporaryFile()
-    process = subprocess.Popen(command, cwd=ROOT, env=quiet, stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        failed = process.poll() is not None
-        process.send_signal(signal.SIGTERM)
+def process(
+    what: str, command: Sequence[str], *, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs as long as the block, quiet; ended with SIGTERM. One that ends by itself ends the bench."""
+    # Settings of whoever started the bench would change what is measured.
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("HEADWAY_")}
+    ours |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **(environ or {})}
+    with tempfile.TemporaryFile() as log:
+        running = subprocess.Popen(command, cwd=ROOT, env=ours, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if failed:
-            log.seek(0)
-            sys.exit("bench: the worker ended by itself:\n" + log.read().decode()[-4000:])
+            yield running
+        finally:
+            failed = running.poll() is not None
+            running.send_signal(signal.SIGTERM)
+            try:
+                running.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+            if failed:
+                log.seek(0)
+                sys.exit(f"bench: {what} ended by itself:\n" + log.read().decode(errors="replace")[-4000:])
+
+
+def celery_worker(app: str, *arguments: str) -> list[str]:
+    """The command of a real `celery worker`."""
+    return [sys.executable, "-m", "celery", "-A", app, "worker", "--without-mingle", "--without-gossip", *arguments]
+
+
+def fill_headway(client: redis.Redis, count: int) -> Iterator[int]:
+    """Push messages of 120 characters, some hundred at a time; say after each time how many there are."""
+    to_headway = Client(client)
+    for start in range(0, count, 500):
+        end = min(count, start + 500)
+        messages = [Message(to=f"39333{index:07d}", text=TEXT) for index in range(start, end)]
+        to_headway.push_many(NUMBER, messages)
+        yield end
+
+
+def records_sent(client: redis.Redis) -> int:
+    """How many records say `sent`."""
+    return sum(client.hget(key, "state") == b"sent" for key in client.scan_iter("headway:message:*", count=1000))
 
 
 def drained(client: redis.Redis, left: Callable[[redis.Redis], int], total: int, *, patience_s: float) -> float:

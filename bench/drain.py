@@ -1,115 +1,124 @@
-"""How fast does one worker process drain a lane, beside stock Celery in the same run?
+"""How fast does one worker process drain a lane, beside stock Celery and BullMQ in the same run?
 
-20,000 messages that are sent into nothing, TPS far above reach; meter, begin, settle and record are on. The peer is
-Celery 5.7 with its stock Redis transport, threads and prefork, acks_late, a task that does nothing. Wanted: at least ten
-times stock Celery on threads. Exits 1 when it is less.
+20,000 messages that are sent into nothing, TPS far above reach; meter, begin, settle and record are on. The peers are
+Celery 5.7 with its stock Redis transport (threads and prefork, acks_late) and BullMQ (one Node.js process, 100 jobs at
+a time), each with a job that does nothing. Wanted: at least ten times stock Celery on threads. Exits 1 when it is less.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import redis
-from _ground import drained, server, worker
 
-from headway import Client, Message, keys
+from bench._ground import NUMBER, celery_worker, drained, fill_headway, process, records_sent, server
+from bench._peers import (
+    bullmq_worker,
+    fill_bullmq,
+    fill_stock,
+    install_bullmq,
+    left_of_bullmq,
+    left_of_stock,
+    stock_worker,
+)
+from headway import keys
 
-NUMBER = "15555550100"
-TEXT = "x" * 120
-
-
-def fill_stock(client: redis.Redis, count: int) -> None:
-    """Put ready-made envelopes on the queue: publishing isn't what is measured."""
-    with client.pipeline(transaction=False) as pipe:
-        for index in range(count):
-            pipe.lpush("stock", stock_envelope(index))
-        pipe.execute()
-
-
-def stock_envelope(index: int) -> str:
-    task_id = str(uuid.uuid4())
-    body = json.dumps([[], {"to": f"39333{index:07d}", "text": TEXT}, {}])
-    return json.dumps({
-        "body": body,
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {"lang": "py", "task": "stock.noop", "id": task_id, "root_id": task_id, "ignore_result": True},
-        "properties": {
-            "correlation_id": task_id,
-            "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": "stock"},
-            "priority": 0,
-            "body_encoding": "utf-8",
-            "delivery_tag": task_id,
-        },
-    })
-
-
-def fill_headway(client: redis.Redis, count: int) -> None:
-    messages = [Message(to=f"39333{index:07d}", text=TEXT) for index in range(count)]
-    Client(client).push_many(NUMBER, messages)
+THREADS = ("-P", "threads", "-c", "8")
+PREFORK = ("-P", "prefork", "-c", "2")
 
 
 def stock(client: redis.Redis, url: str, count: int, *pool: str) -> float:
     """Messages a second of stock Celery."""
     client.flushall()
-    fill_stock(client, count)
-    with worker("bench._stock", "-Q", "stock", *pool, environ={"BENCH_BROKER": url}):
-        return drained(client, lambda c: int(c.llen("stock")) + int(c.hlen("unacked")), count, patience_s=240)
+    total = last(fill_stock(client, count))
+    with process("stock Celery", stock_worker(*pool), environ={"BENCH_BROKER": url}):
+        return drained(client, left_of_stock, total, patience_s=240)
+
+
+def bullmq(client: redis.Redis, _url: str, count: int, *_: str) -> float:
+    """Messages a second of BullMQ."""
+    client.flushall()
+    total = last(fill_bullmq(client, count))
+    with process("BullMQ", bullmq_worker(client)):
+        return drained(client, left_of_bullmq, total, patience_s=240)
 
 
 def headway(client: redis.Redis, url: str, count: int, *pool: str) -> float:
     """Messages a second of Headway: until each has settled, and its record says `sent`."""
     client.flushall()
-    fill_headway(client, count)
-
-    def left(c: redis.Redis) -> int:
-        return sum(int(c.llen(lane)) for lane in keys.lanes(NUMBER)) + int(c.hlen(keys.leased(NUMBER)))
-
+    total = last(fill_headway(client, count))
     environ = {"HEADWAY_REDIS_URL": url, "HEADWAY_TPS": "10000000", "HEADWAY_LOG": "json"}
-    with worker("bench._noop", *pool, environ=environ):
-        rate = drained(client, left, count, patience_s=120)
-    sent = sum(client.hget(key, "state") == b"sent" for key in client.scan_iter("headway:message:*", count=1000))
+    with process("the worker", celery_worker("bench._noop", *pool), environ=environ):
+        rate = drained(client, left_of_headway, total, patience_s=120)
+    sent = records_sent(client)
     if sent != count:
         sys.exit(f"bench: {sent} of {count} records say sent")
     return rate
 
 
+def last(steps: Iterable[int]) -> int:
+    """Fill to the end; return how many there are."""
+    return max(steps, default=0)
+
+
+def left_of_headway(client: redis.Redis) -> int:
+    return sum(int(client.llen(lane)) for lane in keys.lanes(NUMBER)) + int(client.hlen(keys.leased(NUMBER)))
+
+
+Measure = Callable[..., float]
+#: Who is measured, in this order: side, pool, how, arguments of the pool.
+SIDES: tuple[tuple[str, str, Measure, tuple[str, ...]], ...] = (
+    ("headway", "threads", headway, THREADS),
+    ("headway", "prefork", headway, PREFORK),
+    ("celery", "threads", stock, THREADS),
+    ("celery", "prefork", stock, PREFORK),
+    ("bullmq", "node", bullmq, ()),
+)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("headway",), help="leave the peer out, to try something (no verdict)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=20_000, help="messages of each round (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds; the median counts (default %(default)s)")
+    sides = sorted({side for side, *_ in SIDES})
+    parser.add_argument("--only", choices=sides, help="leave the others out, to try something (no verdict)")
     options = parser.parse_args()
-    pools = {"threads": ("-P", "threads", "-c", "8"), "prefork": ("-P", "prefork", "-c", "2")}
-    rates: dict[str, list[float]] = {}
-    sides: dict[str, Callable[..., float]] = {"headway": headway, "stock": stock}
-    with server() as running:
-        client = running.client()
-        for turn in range(options.rounds):
-            for side, measure in sides.items():
-                if options.only in {None, side}:
-                    for pool, arguments in pools.items():
-                        rate = measure(client, running.url, options.count, *arguments)
-                        rates.setdefault(f"{side} {pool}", []).append(rate)
-                        print(f"round {turn + 1}: {side:7} {pool:7} {rate:8,.0f} messages/s", flush=True)
+    if options.only in {None, "bullmq"}:
+        install_bullmq()
+    rates = measured(options.rounds, options.count, options.only)
     for name, values in rates.items():
         print(f"{name:16} median {statistics.median(values):8,.0f} messages/s of {len(values)}")
     if options.only is None:
         verdict(rates)
 
 
+def measured(rounds: int, count: int, only: str | None) -> dict[str, list[float]]:
+    """Messages a second of each side and pool, round by round."""
+    rates: dict[str, list[float]] = {}
+    with server() as running:
+        client = running.client()
+        for turn in range(1, rounds + 1):
+            for side, pool, measure, arguments in SIDES:
+                if only in {None, side}:
+                    name = f"{side} {pool}"
+                    print(f"round {turn} of {rounds}: {name:16} draining {count:,} messages …", end=" ", flush=True)
+                    rate = measure(client, running.url, count, *arguments)
+                    rates.setdefault(name, []).append(rate)
+                    print(f"{rate:8,.0f} messages/s", flush=True)
+    return rates
+
+
 def verdict(rates: dict[str, list[float]]) -> None:
-    pairs = zip(rates["headway threads"], rates["stock threads"], strict=True)
+    pairs = zip(rates["headway threads"], rates["celery threads"], strict=True)
     ratios = sorted(ours / theirs for ours, theirs in pairs)
-    prefork = statistics.median(rates["headway prefork"]) / statistics.median(rates["stock prefork"])
-    print(f"headway / stock, threads: {statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f}); wanted 10")
-    print(f"headway / stock, prefork: {prefork:.1f}")
+    spread = f"{ratios[0]:.1f} to {ratios[-1]:.1f}"
+    print(f"headway threads / celery threads: {statistics.median(ratios):.1f} ({spread}); wanted 10")
+    for ours, theirs in (("headway prefork", "celery prefork"), ("headway threads", "bullmq node")):
+        ratio = statistics.median(rates[ours]) / statistics.median(rates[theirs])
+        print(f"{ours} / {theirs}: {ratio:.1f}")
     if statistics.median(ratios) < 10:
         sys.exit("bench: less than ten times stock Celery")
 
