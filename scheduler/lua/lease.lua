@@ -1,5 +1,6 @@
-#!lua
+#!lua flags=allow-oom
 -- lease: take the messages that may leave now from a number's lanes, and charge them, in one step.
+-- A full server lets it run: what leaves is all that makes room again.
 -- Guarantee: never more than the window or the debt allows; the same lease id gives the same answer again.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] settings (hash)   KEYS[6] declared (hash, TTL)
 -- KEYS[7] meter (hash)   KEYS[8] window (zset, TTL)   KEYS[9] leases (hash)   KEYS[10] deadlines (zset)
@@ -58,7 +59,7 @@ for i, step in ipairs({ '0', '3', '6', '9' }) do
     local fits, ends, because = room(KEYS[8], now, m, class)
     local before_lane = t.taken
     local open = take({ key = KEYS[i], step = step }, lanes, now, t, fits)
-    spend(m, t.taken - before_lane, class.paced, now)
+    spend(m, t.taken - before_lane, class)
     if not open then
       wait = fits < 1 and { ends, because } or { now, 'again' }
       break

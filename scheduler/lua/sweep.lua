@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=no-writes
 -- sweep: which of these numbers have something to do, in case a doorbell was missed?
 -- KEYS    six for each number: lanes urgent, high, normal, bulk (list), deferred (zset), deadlines (zset)
 -- ARGV[1] now (us, empty: server's clock)
