@@ -119,8 +119,8 @@ class House:
         return Worker(command, name=name, env={**settings, **(env or {})}, faults=faults)
 
     def push(self, number: str, count: int = 1, **fields: Any) -> list[str]:
-        """Enqueue messages to as many recipients; return their ids, in order."""
-        rows = [Message(to=f"3933312{next(self._serial):05d}", text="hello", **fields) for _ in range(count)]
+        """Enqueue messages, to as many recipients or to one (`to`); return their ids, in order."""
+        rows = [Message(**{"to": f"3933312{next(self._serial):05d}", "text": "hello", **fields}) for _ in range(count)]
         return Client(self.redis).push_many(number, rows)
 
     def states(self, ids: Sequence[str]) -> list[str]:
