@@ -49,11 +49,12 @@ class Settlement:
     code: str = ""
     reason: str = ""
 
-    def arguments(self) -> tuple[str | int, ...]:
+    def arguments(self) -> tuple[scripts.Argument, ...]:
         """Return the script's arguments for this row."""
-        reason = self.reason[:REASON_CHARACTERS]
-        ids = self.provider_id, self.push_id
-        return self.message_id, self.state.value, int(self.left), self.retry_ms or 0, *ids, self.code, reason
+        # A provider's JSON may hold half a surrogate pair: no text that a server takes, and no reason not to settle.
+        texts = (self.provider_id, self.push_id, self.code, self.reason[:REASON_CHARACTERS])
+        said = (text if text.isascii() else text.encode(errors="replace") for text in texts)
+        return self.message_id, self.state.value, int(self.left), self.retry_ms or 0, *said
 
 
 class Ending(StrEnum):

@@ -142,6 +142,6 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_NUMBER}:uncertain", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_NUMBER}:dead", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_NUMBER}:kept", "hash", False, _MESSAGES),
-    KeySpec(rf"headway:seen:{_NUMBER}:.+", "string", True, "providers stop repeating an event after days"),
+    KeySpec(rf"headway:seen:{_NUMBER}:(?s:.+)", "string", True, "providers stop repeating an event after days"),
     KeySpec(r"headway:message:.+", "hash", True, "HEADWAY_RECORD_TTL after the last change"),
 )

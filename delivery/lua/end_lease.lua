@@ -30,6 +30,7 @@ for i = 7, #ARGV do
 end
 local back, unknown, unspent = {}, {}, 0
 for _, row in ipairs(lease.rows) do
+  assert(record_of[row[1]], 'end_lease: name the record of each row that the lease holds')
   if lease.state == 'sending' and row[2] == 1 then
     unknown[#unknown + 1] = row[1]
   else

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- settle: what became of rows of a lease, recorded; what never left is refunded; with its last row the lease ends.
--- Guarantee: a row is settled once: again, or after somebody else did, changes nothing. A late settle of an uncertain
--- row is taken. No row is ever in two places.
+-- Guarantee: a row is settled once: again, or after somebody else did, changes nothing; nor does it touch a row that
+-- another lease holds by now. A late settle of an uncertain row is taken. No row is ever in two places.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] meter (hash)   KEYS[6] window (zset, TTL)
 -- KEYS[7] leases (hash)   KEYS[8] deadlines (zset)   KEYS[9] leased (hash)   KEYS[10] kept (hash)
 -- KEYS[11] deferred (zset)   KEYS[12] uncertain (zset)   KEYS[13] dead (zset)   KEYS[14..] record of each row (hash, TTL)
@@ -19,12 +19,15 @@
 -- @include place
 local now, lease, from = now_us(ARGV[1]), get_lease(KEYS[7], ARGV[2]), cjson.decode(ARGV[5])
 local class_of = { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
-local reply, settled, unspent = {}, {}, {}
+local reply, mine, settled, unspent, back = {}, {}, {}, {}, {}
+for _, row in ipairs(lease and lease.rows or {}) do
+  mine[row[1]] = true
+end
 local names, now_ms = { 'provider_id', 'push_id', 'code', 'reason' }, int(now / 1000)
 for i = 7, #ARGV, 8 do
   local id, state, left = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local record = KEYS[14 + (i - 7) / 8]
-  local held = not settled[id] and redis.call('HGET', KEYS[9], id)
+  local held = mine[id] and not settled[id] and redis.call('HGET', KEYS[9], id)
   if held then
     settled[#settled + 1], settled[id], unspent[id] = id, true, left == '0'
   elseif not settled[id] and from[state][redis.call('HGET', record, 'state') or 'none'] then
@@ -37,9 +40,11 @@ for i = 7, #ARGV, 8 do
         fields[#fields + 1], fields[#fields + 2] = name, ARGV[i + 3 + n]
       end
     end
-    local attempts = left == '1' and redis.call('HINCRBY', record, 'attempts', 1) or 0
+    -- The try of an uncertain row was counted when it became so.
+    local attempts = left == '1' and redis.call('HINCRBY', record, 'attempts', settled[id] and 1 or 0) or 0
     if state ~= 'sent' then
-      state = place(state, id, held, { attempts = attempts, retry_ms = tonumber(ARGV[i + 3]), now_ms = now / 1000 }, fields)
+      local try = { attempts = attempts, retry_ms = tonumber(ARGV[i + 3]), now_ms = now / 1000 }
+      state = place(state, id, held, try, fields, back)
     end
     redis.call('HSET', record, 'state', state, unpack(fields))
     redis.call('EXPIRE', record, ARGV[4])
@@ -48,6 +53,9 @@ for i = 7, #ARGV, 8 do
 end
 if #settled > 0 then
   redis.call('HDEL', KEYS[9], unpack(settled))
+end
+for i = #back, 1, -1 do
+  redis.call('RPUSH', lanes_by_step()[back[i]:sub(1, 1)], back[i]:sub(2))
 end
 finish(lease, settled, unspent)
 return reply

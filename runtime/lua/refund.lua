@@ -10,8 +10,10 @@ local function refund(meter, window, lease, unspent)
     if lease.charged > unspent then
       redis.call('ZADD', window, lease.at, lease.id .. ':' .. lease.charged - unspent)
     end
+    -- No debt below nothing: the container has drained what it could, and that is history too.
+    local behind = tonumber(redis.call('HGET', meter, 'backlog') or 0)
+    redis.call('HINCRBY', meter, 'backlog', -math.min(behind, unspent * 1000000))
   end
-  redis.call('HINCRBY', meter, 'backlog', -unspent * 1000000)
   redis.call('HINCRBY', meter, 'send', -unspent)
   lease.charged = lease.charged - unspent
 end

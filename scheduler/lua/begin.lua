@@ -35,6 +35,7 @@ local problem = a.paused and 'paused'
 if not problem and lease.charged > 0 then
   if still_counts then
     redis.call('ZADD', KEYS[8], int(now), entry)
+    redis.call('PEXPIRE', KEYS[8], int(a.window_us / 1000 + 60000))
   elseif total + lease.charged <= a.events then
     -- Its charge has left the window: the container's clock has drained it too, so this is a new one.
     local behind = backlog(KEYS[7], now, a.tps_milli)

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- count: put events on the meter that nobody can refuse: inbound messages, delivered and read receipts.
--- Guarantee: an event is counted once, whatever its provider repeats. An event of the past counts at its own time: it
--- no longer fills the window, and the container has been working it off since.
+-- Guarantee: an event is counted once, whatever its provider repeats. An event of the past no longer fills the window,
+-- and pours into the debt at its own time, or at that of the debt as it stands when that is later (GCRA: the events of
+-- one second drain together, not each by itself). One older than the longest debt there is has been worked off.
 -- KEYS[1] settings (hash)   KEYS[2] declared (hash, TTL)   KEYS[3] meter (hash)   KEYS[4] window (zset, TTL)
 -- KEYS[5..] seen (string, TTL), one for each event
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] TPS (thousandths)   ARGV[3] guard (us)
@@ -18,8 +19,10 @@ local now = now_us(ARGV[1])
 local a = allocation(KEYS[1], KEYS[2], ARGV[2], ARGV[3])
 local total = spent(KEYS[3], KEYS[4], now, a.window_us)
 local behind = backlog(KEYS[3], now, a.tps_milli)
-local kinds, fresh, late = {}, 0, 0
-local first
+local most = tonumber(ARGV[5]) * 1000000
+local poured_at = tonumber(redis.call('HGET', KEYS[3], 'backlog_at') or 0)
+local debt = backlog(KEYS[3], poured_at, a.tps_milli)
+local kinds, fresh, first = {}, 0, nil
 for i = 5, #KEYS do
   local kind, at = ARGV[2 * i - 4], ARGV[2 * i - 3]
   if redis.call('SET', KEYS[i], '1', 'NX', 'EX', ARGV[4]) then
@@ -28,7 +31,11 @@ for i = 5, #KEYS do
     if age < a.window_us then
       fresh, first = fresh + 1, first or KEYS[i]
     end
-    late = late + math.max(0, 1000000 - age * a.tps_milli / 1000)
+    if age * a.tps_milli / 1000 < most then
+      local pours_at = math.max(poured_at, now - age)
+      debt = math.max(0, debt - (pours_at - poured_at) * a.tps_milli / 1000) + 1000000
+      poured_at = pours_at
+    end
   end
 end
 local new = 0
@@ -41,8 +48,11 @@ if new > 0 then
     charge(KEYS[3], KEYS[4], now, behind, first, fresh, a.window_us)
   end
   -- Never under what it was: a cap that has just shrunk forgives nothing.
-  local most = math.max(behind, math.min(behind + late, tonumber(ARGV[5]) * 1000000))
-  redis.call('HSET', KEYS[3], 'window', total + fresh, 'backlog', int(most), 'backlog_at', int(now),
+  most = math.max(behind, most)
+  if debt - (now - poured_at) * a.tps_milli / 1000 > most then
+    debt, poured_at = most, now
+  end
+  redis.call('HSET', KEYS[3], 'window', total + fresh, 'backlog', int(debt), 'backlog_at', int(poured_at),
     'uncontrolled_us', int(now))
 end
 return new

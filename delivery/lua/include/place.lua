@@ -1,8 +1,9 @@
--- place and its like work on the KEYS of settle.lua: where a row's envelope goes with its new state.
+-- place and its like work on the KEYS and ARGV of settle.lua: where a row's envelope goes with its new state.
 
--- place(state, id, held, try, fields): the envelope's new place; returns the state, which is dead after too many tries.
--- An envelope lives on while somebody may still send it. A pause doubles with each attempt, to an hour at the most.
-local function place(state, id, held, try, fields)
+-- place(state, id, held, try, fields, back): the envelope's new place; returns the state, which is dead after too many
+-- tries. An envelope lives on while somebody may still send it; `back` gathers those for the head of their lanes.
+-- A pause doubles with each attempt, to an hour at the most.
+local function place(state, id, held, try, fields, back)
   local at = try.now_ms
   if state == 'deferred' and try.attempts >= tonumber(ARGV[6]) then
     state = 'dead'
@@ -15,7 +16,7 @@ local function place(state, id, held, try, fields)
     redis.call('HSET', KEYS[10], id, held)
     redis.call('ZADD', index, int(at), id)
   elseif state == 'waiting' then
-    redis.call('RPUSH', lanes_by_step()[held:sub(1, 1)], held:sub(2))
+    back[#back + 1] = held
   end
   return state
 end

@@ -1,5 +1,5 @@
--- facts(raw, shape_fields): what a lease must know of an envelope from its lane, or an error when it is unreadable.
--- {id, to, shape, class, body (JSON text), not_before (us), expires (us), refused (why, or nil)}
+-- facts(raw, shape_fields): what a lease must know of an envelope from its lane; an error only when it has no readable id.
+-- {id, to, shape, step (of its class kwarg), body (JSON text), not_before (us), expires (us), refused (why, or nil)}
 local STEP_OF_CLASS = { urgent = '0', high = '3', normal = '6', bulk = '9' }
 local function given(value)
   return value ~= nil and value ~= cjson.null
@@ -8,30 +8,34 @@ local function refusal(envelope, body)
   local embed = type(body) == 'table' and body[3] or nil
   if envelope.headers.task ~= 'worker.send' then
     return 'task: only worker.send goes on a lane'
-  elseif type(body) ~= 'table' or type(body[2]) ~= 'table' or #body[1] > 0 then
+  elseif type(body) ~= 'table' or type(body[2]) ~= 'table' or type(body[1]) ~= 'table' or #body[1] > 0 then
     return 'body: give the message as keyword arguments'
   elseif type(embed) == 'table' and (given(embed.callbacks) or given(embed.errbacks) or given(embed.chain)
     or given(embed.chord)) then
     return 'body: links, chains and chords do not work here: nothing would call them'
   end
 end
-local function facts(raw, shape_fields)
-  local envelope = cjson.decode(raw)
-  local headers = envelope.headers
-  local row = { id = headers.id, to = '', shape = '', body = 'null' }
-  assert(type(row.id) == 'string' and row.id:match('^[%w_.:-]+$') and #row.id <= 128)
-  if envelope['content-type'] ~= 'application/json' or given(headers.compression) then
-    row.refused = 'content-type: only plain JSON is read, never pickle'
-    return row
+local function time_of(row, name, value, without)
+  if not given(value) then
+    return without
   end
-  local text = envelope.body
+  local read, at = pcall(parse_time, value)
+  if not read then
+    row.refused = name .. ': must be a time like 2030-01-31T08:00:00Z'
+    return without
+  end
+  return at
+end
+-- what(row, envelope, shape_fields): fills the row in; an error for what can't be read.
+local function what(row, envelope, shape_fields)
+  local headers, text = envelope.headers, envelope.body
   if envelope.properties.body_encoding == 'base64' then
     text = base64(text)
   end
   local body = cjson.decode(text)
   row.refused = refusal(envelope, body)
   if row.refused then
-    return row
+    return
   end
   local kwargs = body[2]
   for _, field in ipairs(shape_fields) do
@@ -43,9 +47,19 @@ local function facts(raw, shape_fields)
   row.body = text
   row.to = tostring(given(kwargs.to) and kwargs.to or kwargs.group_id)
   row.step = STEP_OF_CLASS[kwargs.class]
-  row.not_before = math.max(given(headers.eta) and parse_time(headers.eta) or 0,
-    given(kwargs.send_at) and parse_time(kwargs.send_at) or 0)
-  row.expires = math.min(given(headers.expires) and parse_time(headers.expires) or math.huge,
-    given(kwargs.expires_at) and parse_time(kwargs.expires_at) or math.huge)
+  row.not_before = math.max(time_of(row, 'eta', headers.eta, 0), time_of(row, 'send_at', kwargs.send_at, 0))
+  row.expires = math.min(time_of(row, 'expires', headers.expires, math.huge),
+    time_of(row, 'expires_at', kwargs.expires_at, math.huge))
+end
+local function facts(raw, shape_fields)
+  local envelope = cjson.decode(raw)
+  local headers = envelope.headers
+  local row = { id = headers.id, to = '', shape = '', body = 'null' }
+  assert(type(row.id) == 'string' and row.id:match('^[%w_.:-]+$') and #row.id <= 128)
+  if envelope['content-type'] ~= 'application/json' or given(headers.compression) then
+    row.refused = 'content-type: only plain JSON is read, never pickle'
+  elseif not pcall(what, row, envelope, shape_fields) then
+    row.refused = 'body: not readable'
+  end
   return row
 end

@@ -8,20 +8,25 @@ local function measured(a, now)
   local seen = redis.call('HMGET', KEYS[7], 'uncontrolled_us', 'pace_at')
   local recently = seen[1] and now - tonumber(seen[1]) < HEADROOM_MEMORY_US
   local headroom = recently and tonumber(ARGV[7]) or 0
-  local interval = a.window_us / math.max(1, math.floor(a.events * (1 - headroom / 1000000)))
+  local slowest = a.window_us / math.max(1, math.floor(a.events - a.events * headroom / 1e6))
+  -- Never further back than a late wake-up: the time of an idle number is gone, it isn't saved up for a burst. Further
+  -- ahead than pacing goes is from a time with a lower TPS: one that was just raised holds at once.
+  local pace_at = math.max(now - SLACK_US, tonumber(seen[2] or now))
+  if pace_at > now + SLACK_US + slowest + 1 then
+    pace_at = now
+  end
   return {
-    events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, headroom = headroom, interval = interval,
+    events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, headroom = headroom,
     spent = spent(KEYS[7], KEYS[8], now, a.window_us), behind = backlog(KEYS[7], now, a.tps_milli),
-    -- Never further ahead than pacing itself goes: a TPS that was just raised holds at once.
-    pace_at = math.min(tonumber(seen[2] or now), now + SLACK_US + interval),
+    pace_at = pace_at,
   }
 end
 
--- spend(m, events, paced, now): these leave, so there is less room for the next class.
-local function spend(m, events, paced, now)
+-- spend(m, events, class): these leave, so there is less room for the next class.
+local function spend(m, events, class)
   m.spent, m.behind = m.spent + events, m.behind + events * 1000000
-  if paced and events > 0 then
-    m.pace_at = math.max(m.pace_at, now) + events * m.interval
+  if class.paced then
+    m.pace_at = m.pace_at + events * class.interval
   end
 end
 
@@ -31,14 +36,17 @@ local function trim(t)
   end
 end
 
--- nothing(t, wait, now): no row may leave; when something was moved or deferred, ask again at once.
+-- nothing(t, wait, now): no row may leave; when something was moved or deferred, ask again at once. No wait sleeps
+-- through the time of a deferred message: it may be of a class that has room.
 local function nothing(t, wait, now)
   trim(t)
   if t.moved > 0 then
     return { 'wait', now, now, 'again' }
-  elseif wait[1] == 0 then
-    local next_due = redis.call('ZRANGE', KEYS[12], 0, 0, 'WITHSCORES')
-    return { 'wait', now, next_due[2] and tonumber(next_due[2]) * 1000 or 0, 'empty' }
+  end
+  local next_due = redis.call('ZRANGE', KEYS[12], 0, 0, 'WITHSCORES')
+  local due = next_due[2] and tonumber(next_due[2]) * 1000 or 0
+  if due > now and due < wait[1] or wait[1] == 0 then
+    wait[1] = due
   end
   return { 'wait', now, wait[1], wait[2] }
 end

@@ -1,10 +1,12 @@
 -- room(window, now, m, class): how many events of a class may leave now; if none, until when to wait and why.
--- m: {events, tps_milli, window_us, spent, behind, headroom (ppm), interval (us), pace_at}; class: {share (ppm), paced}.
+-- m: {events, tps_milli, window_us, spent, behind, headroom (ppm), pace_at}; class: {share (ppm), paced}, to which the
+-- interval (us) of its pace is added.
 -- Pacing is GCRA with a tolerance of SLACK: late wake-ups catch up. A wait gathers rows for GATHER, so that a fast
 -- number leaves in a few leases of some rows instead of a thousand leases of one.
 local SLACK_US, GATHER_US = 50000, 20000
 local function room(window, now, m, class)
-  local cap = math.max(1, math.floor(m.events * (1 - m.headroom / 1000000 * class.share / 1000000)))
+  local cap = math.max(1, math.floor(m.events - m.events * m.headroom * class.share / 1e12))
+  class.interval = m.window_us / cap
   local fits = math.min(cap - m.spent, math.floor(m.events - m.behind / 1000000))
   if cap - m.spent < 1 then
     local over, ends = m.spent + 1 - cap, now
@@ -19,10 +21,10 @@ local function room(window, now, m, class)
   elseif fits < 1 then
     return 0, now + math.ceil((m.behind - (m.events - 1) * 1000000) * 1000 / m.tps_milli), 'debt'
   elseif class.paced then
-    local paced = math.floor((now + SLACK_US - m.pace_at) / m.interval) + 1
+    local paced = math.floor((now + SLACK_US - m.pace_at) / class.interval) + 1
     if paced < 1 then
-      local gathered = math.max(0, math.floor(GATHER_US / m.interval) - 1)
-      return 0, math.ceil(m.pace_at - SLACK_US + gathered * m.interval), 'pace'
+      local gathered = math.max(0, math.floor(GATHER_US / class.interval) - 1)
+      return 0, math.ceil(m.pace_at - SLACK_US + gathered * class.interval), 'pace'
     end
     fits = math.min(fits, paced)
   end

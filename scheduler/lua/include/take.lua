@@ -19,7 +19,8 @@ local function take(lane, lanes, now, t, room)
   for i = #raws, 1, -1 do
     local raw = raws[i]
     local row = judge(t, raw, lane.step, now)
-    if t.seen['id ' .. row.id] or redis.call('HEXISTS', t.leased, row.id) == 1 then
+    if t.seen['id ' .. row.id] or redis.call('HEXISTS', t.leased, row.id) == 1
+      or redis.call('HEXISTS', t.kept, row.id) == 1 then
       t.moved = t.moved + 1 -- the same id twice is one message
     elseif row.step ~= lane.step then
       redis.call('LPUSH', lanes[row.step], raw)
@@ -49,5 +50,6 @@ local function take(lane, lanes, now, t, room)
   if gone > 0 then
     t.trims[#t.trims + 1] = { lane.key, gone }
   end
-  return open and #t.rows < t.max_rows
+  -- What wasn't looked at may be urgent: a lower class doesn't pass it.
+  return open and #raws < want
 end
