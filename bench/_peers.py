@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 
 import redis
+from celery import Celery
 
 from bench._ground import ROOT, TEXT, celery_worker
 
@@ -55,6 +56,22 @@ def _envelope(task: str, index: int) -> str:
             },
         }
     )
+
+
+def fill_celery(client: redis.Redis, count: int) -> Iterator[int]:
+    """Put what `apply_async` itself writes on the queue: one real envelope, again and again with ids of its own."""
+    kwargs = {"to": "393330000000", "text": TEXT}
+    with Celery("publisher", broker=f"redis://127.0.0.1:{_port(client)}/0") as app:
+        task_id = app.send_task("stock.noop", kwargs=kwargs, queue="stock", ignore_result=True).id
+    written = client.lindex("stock", 0)
+    envelope = written.decode() if isinstance(written, bytes) else str(written)
+    client.delete("stock")
+    tag = json.loads(envelope)["properties"]["delivery_tag"]
+    for start in range(0, count, 500):
+        end = min(count, start + 500)
+        own = [envelope.replace(task_id, str(uuid.uuid4())).replace(tag, str(uuid.uuid4())) for _ in range(start, end)]
+        client.lpush("stock", *own)
+        yield end
 
 
 def left_of_stock(client: redis.Redis) -> int:
