@@ -25,7 +25,7 @@ _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _ENVELOPE = (
     '{"body":%s,"content-encoding":"utf-8","content-type":"application/json",'
     '"headers":{"lang":"py","task":"' + TASK + '","id":"%s","argsrepr":"","kwargsrepr":"","retries":0},'
-    '"properties":{"correlation_id":"%s","delivery_mode":2,"delivery_info":{"exchange":"","routing_key":"%s"},'
+    '"properties":{"delivery_info":{"exchange":"","routing_key":"%s"},'
     '"priority":%d,"body_encoding":"utf-8","delivery_tag":"%s"}}'
 )
 
@@ -44,4 +44,4 @@ def seal(number: str, message_id: str, message: Message) -> bytes:
     )
     body = encode_basestring("[[],{" + fields + "},{}]")
     queue, priority = keys.queue(number), message.class_.priority
-    return (_ENVELOPE % (body, message_id, message_id, queue, priority, message_id)).encode()
+    return (_ENVELOPE % (body, message_id, queue, priority, message_id)).encode()
