@@ -3,8 +3,10 @@ local function parse_time(text)
   local year, month, day, hour, minute, rest = text:match('^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d)(.*)$')
   local second, fraction, zone = rest:match('^:(%d%d)(%.?%d*)(.*)$')
   if not second then
-    second, fraction, zone = 0, '', rest
+    second, fraction, zone = '00', '', rest
   end
+  assert(month >= '01' and month <= '12' and day >= '01' and day <= '31' and hour <= '23' and minute <= '59'
+    and second <= '60')
   local offset = 0
   if zone ~= '' and zone ~= 'Z' and zone ~= 'z' then
     local sign, hours, minutes = zone:match('^([+-])(%d%d):?(%d%d)$')

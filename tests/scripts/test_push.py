@@ -1,0 +1,55 @@
+"""Does a push put a message on its lane once, with its record?"""
+
+from __future__ import annotations
+
+import json
+
+from headway import keys
+from headway.envelope import seal
+from headway.message import Message
+from tests.scripts.stage import NUMBER, RECORD_TTL_S, Stage, everything
+
+
+def test_a_message_is_put_on_its_lane_with_its_record(stage: Stage) -> None:
+    """The head of a lane is at its right, as kombu reads it."""
+    stage.push("a", "b", class_="high")
+    lane = keys.lanes(NUMBER)[1]
+    assert lane == f"headway.{NUMBER}\x06\x163"
+    assert json.loads(stage.redis.lindex(lane, -1))["headers"]["id"] == "a"
+    assert stage.record("a") == {
+        "state": "waiting",
+        "number": NUMBER,
+        "class": "high",
+        "accepted_ms": str(stage.now_us // 1000),
+    }
+    assert 0 < stage.redis.ttl(keys.record("a")) <= RECORD_TTL_S
+
+
+def test_an_id_is_accepted_once(stage: Stage) -> None:
+    """Pushed again, in the same call or another, while it waits or after it was sent: nothing changes."""
+    row = ("a", seal(NUMBER, "a", Message(to="15551230000", text="hi")))
+    assert stage.push_sealed([row, row], class_="urgent") == 1
+    before = everything(stage.redis)
+    assert stage.push_sealed([row], class_="urgent") == 0
+    assert stage.push_sealed([row], class_="bulk") == 0
+    assert everything(stage.redis) == before
+    stage.granted("L")
+    stage.begin("L")
+    stage.sent("L", "a")
+    assert stage.push_sealed([row], class_="urgent") == 0
+    assert stage.drain() == []
+
+
+def test_the_doorbell_rings_once_for_what_is_new(stage: Stage) -> None:
+    """A push that accepted nothing wakes nobody."""
+    bell = stage.redis.pubsub(ignore_subscribe_messages=True)
+    bell.subscribe(keys.doorbell(NUMBER))
+    bell.get_message(timeout=1)
+    row = ("a", seal(NUMBER, "a", Message(to="15551230000", text="hi")))
+    stage.push_sealed([row])
+    stage.push_sealed([row])
+    rung = bell.get_message(timeout=1)
+    assert rung is not None
+    assert rung["data"] == NUMBER.encode()
+    assert bell.get_message(timeout=0.05) is None
+    bell.close()
