@@ -28,22 +28,20 @@ def numbers(console: Console, found: Sequence[NumberFigures]) -> None:
 
 
 def _in_full(one: NumberFigures, *, most: int, width: int) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=_title(one), title_justify="left")
-    table.title_style = ""
-    table.add_column(width=11)
-    table.add_column(width=width)
-    table.add_column(justify="right")
+    lanes = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    lanes.add_column(width=11)
+    lanes.add_column(width=width)
+    lanes.add_column(justify="right")
     for class_, rows in one.waiting.items():
         colour = COLOURS[class_]
-        table.add_row(Text(class_, colour), Text(bar(rows, most, width=width), colour), f"{rows:,} waiting")
-    events = one.tps_milli / 1000
-    table.add_row("last second", Text(bar(one.spent, events, width=width), "green"), _spent(one))
+        lanes.add_row(Text(class_, colour), Text(bar(rows, most, width=width), colour), f"{rows:,} waiting")
+    spent = Text(bar(one.spent, one.tps_milli / 1000, width=width), "green")
+    lanes.add_row("last second", spent, f"{one.spent:,} of {rate(one.tps_milli):,}")
     parked = f"leased {one.leased:,}   deferred {one.deferred:,}   uncertain {one.uncertain:,}   dead {one.dead:,}"
     totals = "   ".join(f"{kind} {events:,}" for kind, events in one.totals.items())
     grid = Table.grid()
-    grid.title, grid.title_justify, grid.title_style = table.title, "left", ""
-    table.title = None
-    grid.add_row(table)
+    grid.add_row(_title(one))
+    grid.add_row(lanes)
     grid.add_row(Text(parked, "red" if one.uncertain or one.dead else ""))
     grid.add_row(Text(f"so far: {totals}", "dim"))
     grid.add_row("")
@@ -57,10 +55,6 @@ def _title(one: NumberFigures) -> Text:
     if one.paused:
         title.append(f"   paused by {one.by}", "bold red")
     return title
-
-
-def _spent(one: NumberFigures) -> str:
-    return f"{one.spent:,} of {rate(one.tps_milli):,}"
 
 
 def _overview(found: Sequence[NumberFigures]) -> Table:
