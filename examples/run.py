@@ -82,7 +82,9 @@ class Run:
         """Push the urgent messages once some bulk has gone and much of it waits."""
         moment = self.moment
         classes = Counter(moment.pushed[row.id].class_ for row in moment.arrived if row.id in moment.pushed)
-        if moment.late or classes[MessageClass.BULK] < BULK_FIRST:
+        bulk = sum(message.class_ is MessageClass.BULK for message in moment.pushed.values())
+        halfway = 2 * len(moment.arrived) >= len(moment.pushed)  # a person's own file may have no bulk at all
+        if moment.late or not halfway or classes[MessageClass.BULK] < min(BULK_FIRST, bulk):
             return
         self.overtaken = moment.waiting[MessageClass.BULK]
         moment.late = self.push(CODES)
