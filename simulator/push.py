@@ -24,6 +24,9 @@ NO_NUMBERS = 402
 #: Not one of Picky's: what it says to a body that it can't read isn't documented.
 UNREADABLE = 400
 
+#: Not confirmed by any page: what is over the limit is "dropped and not processed", and one client has met HTTP 429.
+TOO_MANY = 429
+
 MESSAGES = {
     SUCCESS: "Success",
     101: "Service unavailable",
@@ -32,6 +35,7 @@ MESSAGES = {
     NO_NUMBERS: "Number list is empty",
     403: "Insufficient balance",
     404: "Phone not reachable",
+    TOO_MANY: "Too many requests",
 }
 
 
@@ -46,30 +50,52 @@ class PushRow:
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A push as it was understood: a status of the body, and the rows."""
+    """A push as it was understood: a status of the body, and the rows; beside what it says, which channel it names."""
 
     status: int
     rows: tuple[PushRow, ...] = ()
     priority: str = "0"
+    application: str = field(default="", compare=False)
+    group: bool = field(default=False, compare=False)
 
 
 def read(body: bytes, *, token: str = "") -> Push:
     """Understand a request's body. An empty `token` lets every caller in. Raises nothing: faults are a status."""
     if len(body) > LONGEST_BODY:
         return Push(UNREADABLE)
+    request = read_object(body)
+    if request is None:
+        return Push(UNREADABLE)
+    rows = _rows(request)
+    status = SUCCESS if 0 < len(rows) <= MOST_ROWS else NO_NUMBERS
+    if not admits(request, token):
+        status = UNAUTHORISED
+    return Push(
+        status,
+        rows if status == UNAUTHORISED else rows[:MOST_ROWS],
+        _text(request.get("priority")) or "0",
+        application=_text(request.get("application")),
+        group=bool(_text(request.get("group_id"))),
+    )
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """Return a body's JSON object with stripped key names; None: it is none. Raises nothing."""
     try:
         request = _stripped(json.loads(body))
     except (ValueError, RecursionError):
-        return Push(UNREADABLE)
-    if not isinstance(request, dict):
-        return Push(UNREADABLE)
-    rows = _rows(request)
-    priority = _text(request.get("priority")) or "0"
-    if token and _text(request.get("token")) != token:
-        return Push(UNAUTHORISED, rows, priority)
-    if not rows or len(rows) > MOST_ROWS:
-        return Push(NO_NUMBERS, rows[:MOST_ROWS], priority)
-    return Push(SUCCESS, rows, priority)
+        return None
+    return request if isinstance(request, dict) else None
+
+
+def admits(request: Mapping[str, Any], token: str) -> bool:
+    """Does the request carry the token? An empty `token` lets every caller in."""
+    return not token or _text(request.get("token")) == token
+
+
+def text_of(request: Mapping[str, Any], name: str) -> str:
+    """Return a field's text, a number's digits, or nothing."""
+    return _text(request.get(name))
 
 
 def _rows(request: Mapping[str, Any]) -> tuple[PushRow, ...]:

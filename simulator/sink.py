@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from simulator.faults import Faults, Mode
 from simulator.journal import Journal
 from simulator.push import SUCCESS, Ids, Push, answer, read
+from simulator.serving import run, stamped, unanswered, wall_us
 
 _PATHS = ("/api/v2/push", "/app/api/v2/push")  # the V4 and the V3 host
 _PICTURE_EVERY_S = 0.25
@@ -40,7 +37,7 @@ class Sink:
         self._ids = Ids()
 
     def app(self) -> ASGIApp:
-        """Return the ASGI app; each request is stamped before anything else is done with it."""
+        """Return the ASGI app."""
         pushes = [Route(path, self._push, methods=["POST"]) for path in _PATHS]
         starlette = Starlette(
             routes=[
@@ -52,13 +49,7 @@ class Sink:
             lifespan=self._lifespan,
         )
 
-        async def stamped(scope: Scope, receive: Receive, send: Send) -> None:
-            scope["arrived_us"] = time.time_ns() // 1000
-            # uvicorn's own `send` is a method of the object that holds the connection: the only way to cut it.
-            scope["connection"] = getattr(getattr(send, "__self__", None), "transport", None)
-            await starlette(scope, receive, send)
-
-        return stamped
+        return stamped(starlette)
 
     async def _push(self, request: Request) -> Response:
         push = read(await request.body(), token=self._token)
@@ -71,19 +62,10 @@ class Sink:
         if mode.kind == "http":
             return Response(status_code=mode.status)
         if mode.kind in {"cut", "hang"}:
-            return await self._unanswered(request, cut=mode.kind == "cut")
+            return await unanswered(request, cut=mode.kind == "cut")
         if mode.kind == "fail":
             push = Push(mode.status, push.rows, push.priority)
         return JSONResponse(answer(push, push_id=push_id, msg_ids=msg_ids))
-
-    async def _unanswered(self, request: Request, *, cut: bool) -> Response:
-        """Close the connection, or wait until the caller does; what is returned then reaches nobody."""
-        connection = request.scope["connection"]
-        if cut and connection is not None:
-            connection.abort()
-        while not await request.is_disconnected():  # noqa: ASYNC110  Starlette tells only who asks
-            await asyncio.sleep(0.05)
-        return Response(status_code=500)
 
     async def _control(self, request: Request) -> Response:
         try:
@@ -109,36 +91,13 @@ class Sink:
     async def _show(self) -> None:
         """Draw the live line, over itself, on the terminal."""
         while True:
-            print(f"\r{self.journal.picture(now_us=time.time_ns() // 1000)}", end="", file=sys.stderr, flush=True)
+            print(f"\r{self.journal.picture(now_us=wall_us())}", end="", file=sys.stderr, flush=True)
             await asyncio.sleep(_PICTURE_EVERY_S)
-
-
-class _Server(uvicorn.Server):
-    """Says in one line of standard output when it takes requests, and where."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listener in sockets or []:
-            host, port = listener.getsockname()[:2]
-            print(f"sink ready on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
 
 
 def serve(sink: Sink, *, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Raises OSError when the address can't be bound."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=2048)
-    config = uvicorn.Config(
-        sink.app(),
-        log_level="critical",  # standard output is for the ready line, the terminal for the picture
-        access_log=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,  # as nginx has it: the caller's own limit should be what ends an idle connection
-        timeout_graceful_shutdown=1,  # a hanging request doesn't hold up the end
-    )
-    # uvicorn raises the signal again once it has shut down; the end that was asked for is then no failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    _Server(config).run(sockets=[listener])
+    run(sink.app(), name="sink", host=host, port=port)
 
 
 @click.command()

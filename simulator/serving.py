@@ -1,0 +1,73 @@
+"""How does a server of this room start, stamp what arrives, leave a caller without an answer, and end?"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+def wall_us() -> int:
+    """Return microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def stamped(app: ASGIApp, *, now_us: Callable[[], int] = wall_us) -> ASGIApp:
+    """Return `app` with each request stamped (`scope["arrived_us"]`) before anything else is done with it."""
+
+    async def stamp(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["arrived_us"] = now_us()
+        # uvicorn's own `send` is a method of the object that holds the connection: the only way to cut it.
+        scope["connection"] = getattr(getattr(send, "__self__", None), "transport", None)
+        await app(scope, receive, send)
+
+    return stamp
+
+
+async def unanswered(request: Request, *, cut: bool) -> Response:
+    """Close the connection, or wait until the caller does; what is returned then reaches nobody."""
+    connection = request.scope["connection"]
+    if cut and connection is not None:
+        connection.abort()
+    while not await request.is_disconnected():  # noqa: ASYNC110  Starlette tells only who asks
+        await asyncio.sleep(0.05)
+    return Response(status_code=500)
+
+
+class _Server(uvicorn.Server):
+    """Says in one line of standard output when it takes requests, and where."""
+
+    def __init__(self, config: uvicorn.Config, *, name: str) -> None:
+        super().__init__(config)
+        self._name = name
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            host, port = listener.getsockname()[:2]
+            print(f"{self._name} ready on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+
+
+def run(app: ASGIApp, *, name: str, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; `name` says that it is ready. Raises OSError when the address can't be bound."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    config = uvicorn.Config(
+        app,
+        log_level="critical",  # standard output is for the ready line, the terminal for the picture
+        access_log=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,  # as nginx has it: the caller's own limit should be what ends an idle connection
+        timeout_graceful_shutdown=1,  # a hanging request doesn't hold up the end
+    )
+    # uvicorn raises the signal again once it has shut down; the end that was asked for is then no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    _Server(config, name=name).run(sockets=[listener])
