@@ -102,9 +102,44 @@ def seen(number: str, event_id: str) -> str:
     return f"headway:seen:{number}:{event_id}"
 
 
+def sent(number: str, provider_id: str) -> str:
+    """String: our id of the message to which the provider gave this id."""
+    return f"headway:sent:{number}:{provider_id}"
+
+
+def forwarded(number: str, event_id: str) -> str:
+    """String: who passes this inbound message on to the app, or that it was done, and the app's answer."""
+    return f"headway:forwarded:{number}:{event_id}"
+
+
 def record(message_id: str) -> str:
     """Hash: what became of a message."""
     return f"headway:message:{message_id}"
+
+
+def push(push_id: str) -> str:
+    """Hash: what a push over HTTP brought: number, first id, count, recipients, at_ms."""
+    return f"headway:push:{push_id}"
+
+
+def serial() -> str:
+    """String: the last id that the HTTP door gave out; ids are given in blocks, never twice."""
+    return "headway:serial"
+
+
+def device_status(number: str) -> str:
+    """String: what the provider said last of a number's device; for a while only, because it may be asked rarely."""
+    return f"headway:status:{number}"
+
+
+def balance(number: str) -> str:
+    """String: what the provider said last of a number's balance; for a while only, like the device's status."""
+    return f"headway:balance:{number}"
+
+
+def ready() -> str:
+    """String: written by the HTTP door to see whether the server takes writes."""
+    return "headway:ready"
 
 
 def doorbell(number: str) -> str:
@@ -143,5 +178,13 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_NUMBER}:dead", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_NUMBER}:kept", "hash", False, _MESSAGES),
     KeySpec(rf"headway:seen:{_NUMBER}:(?s:.+)", "string", True, "providers stop repeating an event after days"),
+    KeySpec(rf"headway:sent:{_NUMBER}:(?s:.+)", "string", True, "HEADWAY_RECORD_TTL, as the record that it leads to"),
+    KeySpec(
+        rf"headway:forwarded:{_NUMBER}:(?s:.+)", "string", True, "the provider stops repeating an event after hours"
+    ),
     KeySpec(r"headway:message:.+", "hash", True, "HEADWAY_RECORD_TTL after the last change"),
+    KeySpec(r"headway:push:[0-9]+", "hash", True, "HEADWAY_RECORD_TTL after the push"),
+    KeySpec(r"headway:serial", "string", False, "one small key: ids are never given twice"),
+    KeySpec(rf"headway:(status|balance):{_NUMBER}", "string", True, "the provider may be asked again after this"),
+    KeySpec(r"headway:ready", "string", True, "seconds: nobody reads it"),
 )

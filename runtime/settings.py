@@ -41,6 +41,12 @@ class NumberSettings:
     uncertain: Mapping[str, str]
     #: How long to wait for an echo before that.
     uncertain_wait_ms: int
+    #: How often the provider may be asked for the device's status, in requests a minute.
+    status_per_minute: int
+    #: What webhooks must carry as `?key=`.
+    webhook_key: Secret
+    #: The app's own webhook; a secret, for it often carries a key.
+    forward_url: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Settings:
     #: Absolute.
     home: Path
     numbers: tuple[str, ...]
+    #: Tokens that apps present over HTTP.
+    api_tokens: tuple[Secret, ...]
     #: Hard deadline of one provider request.
     send_timeout_ms: int
     #: A lease that isn't renewed for so long is lost.
@@ -80,6 +88,7 @@ class Settings:
             redis_url=environment.get(v.REDIS_URL),
             home=environment.get(v.HOME),
             numbers=numbers,
+            api_tokens=environment.get(v.API_TOKENS),
             send_timeout_ms=environment.get(v.SEND_TIMEOUT),
             lease_ttl_ms=environment.get(v.LEASE_TTL),
             record_ttl_s=environment.get(v.RECORD_TTL) * _S_A_DAY,
@@ -115,6 +124,9 @@ class Settings:
             application=get(v.APPLICATION, number) or number,
             uncertain=MappingProxyType({**_UNCERTAIN, **uncertain}),
             uncertain_wait_ms=get(v.UNCERTAIN_WAIT, number),
+            status_per_minute=get(v.STATUS_PER_MINUTE, number),
+            webhook_key=get(v.WEBHOOK_KEY, number),
+            forward_url=Secret(get(v.FORWARD_URL, number)),
         )
 
     def describe(self) -> list[SettingRow]:

@@ -60,6 +60,16 @@ class Event(StrEnum):
     SERVER_DATA_LEFT = "server_data_left"
     #: The embedded server did not stop in time and is left alone [pid, directory].
     SERVER_STUCK = "server_stuck"
+    #: The HTTP door takes requests [url, numbers].
+    GATEWAY_READY = "gateway_ready"
+    #: The HTTP door takes no more requests and finishes those that it has.
+    GATEWAY_STOPPING = "gateway_stopping"
+    #: A request met a fault of ours; its caller got a 500 [path, problem].
+    REQUEST_FAILED = "request_failed"
+    #: A large push was accepted in part only: the server refused or went away in the middle [push, accepted, rows].
+    PUSH_CUT = "push_cut"
+    #: A person changed a number over HTTP [number, by, tps, paused].
+    NUMBER_CHANGED = "number_changed"
     #: A variable was set that this version doesn't act on yet [variable, why].
     SETTING_WITHOUT_EFFECT = "setting_without_effect"
 

@@ -158,16 +158,12 @@ BY_NAME: Final[Mapping[str, Variable[Any]]] = {variable.full_name: variable for 
 #: Checked, but without effect in this version: a door that finds one set to anything but its default says so, with
 #: this reason. Whoever builds the part takes the line out.
 NOT_YET: Final[Mapping[str, str]] = {
-    "HEADWAY_API_TOKENS": "there is no HTTP door yet",
-    "HEADWAY_APP_SECRET": "there is no HTTP door yet",
+    "HEADWAY_APP_SECRET": "webhooks of the Cloud API don't come in yet",
     "HEADWAY_COUNTS": "send, inbound, delivered and read are all charged",
     "HEADWAY_EVENT_WEBHOOK": "receipts are not charged by forecast yet",
-    "HEADWAY_FORWARD_URL": "there is no HTTP door yet",
     "HEADWAY_PUSH_PER_MINUTE": "the provider's request quota is not kept yet",
     "HEADWAY_RECEIPTS": "receipts are not forecast yet",
-    "HEADWAY_STATUS_PER_MINUTE": "the device's status is not asked yet",
     "HEADWAY_UNCERTAIN": "uncertain messages are kept, neither sent again nor given up",
     "HEADWAY_UNCERTAIN_WAIT": "uncertain messages are kept, neither sent again nor given up",
-    "HEADWAY_VERIFY_TOKEN": "there is no HTTP door yet",
-    "HEADWAY_WEBHOOK_KEY": "there is no HTTP door yet",
+    "HEADWAY_VERIFY_TOKEN": "webhooks of the Cloud API don't come in yet",
 }

@@ -53,6 +53,9 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         application="15555550100",
         uncertain={"urgent": "resend", "high": "resend", "normal": "hold", "bulk": "hold"},
         uncertain_wait_ms=60_000,
+        status_per_minute=3,
+        webhook_key=Secret(),
+        forward_url=Secret(),
     )
 
 
@@ -213,10 +216,8 @@ def test_waiting_for_an_echo_may_not_outlast_the_record() -> None:
 
 def test_what_has_no_effect_yet_is_listed_when_it_was_changed() -> None:
     """A door says so at its start; a default that was written down is nothing to warn of."""
-    settings = read(
-        FORWARD_URL="https://app/hook", EVENT_WEBHOOK="off", PUSH_PER_MINUTE="90", **{f"COUNTS_{OTHER}": "send"}
-    )
-    assert settings.not_yet == (f"HEADWAY_COUNTS_{OTHER}", "HEADWAY_EVENT_WEBHOOK", "HEADWAY_FORWARD_URL")
+    settings = read(APP_SECRET="s", EVENT_WEBHOOK="off", PUSH_PER_MINUTE="90", **{f"COUNTS_{OTHER}": "send"})
+    assert settings.not_yet == ("HEADWAY_APP_SECRET", f"HEADWAY_COUNTS_{OTHER}", "HEADWAY_EVENT_WEBHOOK")
     assert set(NOT_YET) < set(BY_NAME)
 
 
@@ -242,8 +243,11 @@ def test_no_secret_shows_itself() -> None:
     """Neither repr nor str nor what is described nor an error gives one away."""
     settings = read(
         REDIS_URL="rediss://me:hush,1@h/0", PROVIDER_TOKEN="hush2", API_TOKENS="hush3,hush4", FORWARD_URL="http://a/?key=hush5",
-        **{f"PROVIDER_TOKEN_{OTHER}": "hush6", "NUMBERS": OTHER},
+        **{f"PROVIDER_TOKEN_{OTHER}": "hush6", "NUMBERS": OTHER, "WEBHOOK_KEY": "hush7"},
     )  # fmt: skip
+    assert [token.reveal() for token in settings.api_tokens] == ["hush3", "hush4"]
+    assert settings.number(OTHER).forward_url.reveal() == "http://a/?key=hush5"
+    assert settings.number(OTHER).webhook_key.reveal() == "hush7"
     assert settings.number(OTHER).provider_token.reveal() == "hush6"
     shown = f"{settings!r} {settings.number(OTHER)!r} {settings.number(DEMO_NUMBER)} {settings.describe()}"
     assert "hush" not in shown

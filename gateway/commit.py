@@ -1,0 +1,187 @@
+"""How do requests that arrive together share one round trip to the server (group commit)?
+
+While one batch of script calls is under way, the next one gathers; so the busier the gateway, the fewer round trips a
+request costs. Heavy calls (pieces of a large push) go one a batch, so that webhooks never wait behind ten thousand
+rows. A server that is away is found out once: until it answers a ping again, every caller hears so at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from headway.errors import BrokerUnavailable
+from runtime.scripts import Call, run_all
+from runtime.secret import hide_passwords
+from runtime.telemetry import Event, get_logger
+
+#: Keys that may wait: about ten pushes of 10,000 rows. What is more would only wait longer than its caller does.
+MOST_WAITING = 100_000
+#: Calls with more keys than this are heavy.
+LIGHT_KEYS = 64
+#: Light keys of one batch: about 5 ms of the server's time.
+BATCH_KEYS = 512
+#: Between two pings of a server that is away, in seconds.
+PING_EVERY_S = 0.25
+
+_log = get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    call: Call
+    reply: asyncio.Future[Any]
+
+
+class Commit:
+    """One thread with one connection that runs the script calls of all requests, batch by batch.
+
+    Used from one event loop only. `most_waiting`: keys that may wait before callers are turned away.
+    """
+
+    def __init__(self, client: redis.Redis, *, most_waiting: int = MOST_WAITING) -> None:
+        """Take a client of its own, as runtime.connect makes it: bounded waits, nothing sent twice."""
+        self._client = client
+        self._most_waiting = most_waiting
+        self._light: deque[_Waiting] = deque()
+        self._heavy: deque[_Waiting] = deque()
+        self._keys = 0
+        self._under_way = False
+        self._away = ""
+        self._pinging: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+
+    @property
+    def away(self) -> str:
+        """Why the server can't be reached; empty while it can."""
+        return self._away
+
+    async def run(self, call: Call) -> Any:
+        """Run a script call with whatever else is there, and return its reply.
+
+        Raises redis.ResponseError when the server refused this call (nothing of it was done), BrokerUnavailable when it
+        didn't answer or too much waits for it. After a time-out the call may have run: repeat only what bears it.
+        """
+        (reply,) = await self.run_all([call])
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
+
+    async def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        """Run calls, heavy ones batch after batch, in no order that could be relied on; each answers by itself.
+
+        A refused call answers with its ResponseError. Raises BrokerUnavailable as `run` does; then each of the calls
+        may have run or not.
+        """
+        self._admit(sum(len(call.keys) for call in calls))
+        loop = asyncio.get_running_loop()
+        entries = [_Waiting(call, loop.create_future()) for call in calls]
+        for entry in entries:
+            (self._heavy if len(entry.call.keys) > LIGHT_KEYS else self._light).append(entry)
+        if not self._under_way:
+            self._under_way = True
+            loop.call_soon(self._send_next)  # not now: what else arrived in this turn of the loop comes along
+        if len(entries) == 1:
+            return [await entries[0].reply]
+        replies = await asyncio.gather(*(entry.reply for entry in entries), return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, BaseException) and not isinstance(reply, redis.ResponseError):
+                raise reply
+        return replies
+
+    async def close(self) -> None:
+        """Wait for the batch under way, and end the thread; what still waits fails."""
+        self._away = "the gateway is ending: try again"
+        self._fail_waiting(self._away)
+        if self._pinging is not None:
+            self._pinging.cancel()
+        await asyncio.to_thread(self._thread.shutdown)
+        self._client.close()
+
+    def _admit(self, keys: int) -> None:
+        if self._away:
+            raise BrokerUnavailable(self._away)
+        if self._keys and self._keys + keys > self._most_waiting:
+            raise BrokerUnavailable("too many requests wait for the server: try again in a second")
+        self._keys += keys
+
+    def _send_next(self) -> None:
+        batch = self._next_batch()
+        if not batch:
+            self._under_way = False
+            return
+        future = asyncio.get_running_loop().run_in_executor(
+            self._thread, run_all, self._client, [entry.call for entry in batch]
+        )
+        future.add_done_callback(lambda done: self._distribute(batch, done))
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Take light calls up to a bound and one heavy one; those whose caller has gone are still run: it was told
+        nothing else.
+        """
+        batch: list[_Waiting] = [self._heavy.popleft()] if self._heavy else []
+        keys = 0
+        while self._light and keys < BATCH_KEYS:
+            keys += len(self._light[0].call.keys)
+            batch.append(self._light.popleft())
+        self._keys -= sum(len(entry.call.keys) for entry in batch)
+        return batch
+
+    def _distribute(self, batch: Sequence[_Waiting], done: asyncio.Future[list[Any]]) -> None:
+        problem = None if done.cancelled() else done.exception()
+        if isinstance(problem, redis.ConnectionError | redis.TimeoutError):
+            self._lost(batch, problem)
+        else:
+            replies = [problem] * len(batch) if problem else done.result()
+            for entry, reply in zip(batch, replies, strict=True):
+                _answer(entry, reply)
+        self._send_next()
+
+    def _lost(self, batch: Sequence[_Waiting], problem: Exception) -> None:
+        said = hide_passwords(str(problem))
+        self._away = f"the server doesn't answer ({said}): try again later"
+        _log.warning(Event.BROKER_AWAY, url="HEADWAY_REDIS_URL", problem=said, attempt=1)
+        unsure = BrokerUnavailable(f"the server didn't answer ({said}): what was asked may have been done")
+        for entry in batch:
+            _answer(entry, unsure)
+        self._fail_waiting(self._away)
+        self._pinging = asyncio.get_running_loop().create_task(self._until_back())
+
+    def _fail_waiting(self, said: str) -> None:
+        for entry in (*self._light, *self._heavy):
+            _answer(entry, BrokerUnavailable(said))
+        self._light.clear()
+        self._heavy.clear()
+        self._keys = 0
+
+    async def _until_back(self) -> None:
+        """Ask until the server answers; then let calls through again."""
+        loop = asyncio.get_running_loop()
+        attempts = 0
+        while True:
+            await asyncio.sleep(PING_EVERY_S)
+            attempts += 1
+            try:
+                await loop.run_in_executor(self._thread, self._client.ping)
+            except redis.RedisError as error:
+                self._away = f"the server doesn't answer ({hide_passwords(str(error))}): try again later"
+                continue
+            self._away = ""
+            _log.info(Event.BROKER_BACK, url="HEADWAY_REDIS_URL", attempts=attempts)
+            return
+
+
+def _answer(entry: _Waiting, reply: object) -> None:
+    """Give a caller its reply; one that has gone (its connection closed) takes none."""
+    if entry.reply.done():
+        return
+    if isinstance(reply, Exception) and not isinstance(reply, redis.ResponseError):
+        entry.reply.set_exception(reply)
+    else:
+        entry.reply.set_result(reply)
