@@ -51,10 +51,8 @@ class Settlement:
 
     def arguments(self) -> tuple[scripts.Argument, ...]:
         """Return the script's arguments for this row."""
-        # A provider's JSON may hold half a surrogate pair: no text that a server takes, and no reason not to settle.
         texts = (self.provider_id, self.push_id, self.code, self.reason[:REASON_CHARACTERS])
-        said = (text if text.isascii() else text.encode(errors="replace") for text in texts)
-        return self.message_id, self.state.value, int(self.left), self.retry_ms or 0, *said
+        return self.message_id, self.state.value, int(self.left), self.retry_ms or 0, *map(storable, texts)
 
 
 class Ending(StrEnum):
@@ -84,12 +82,20 @@ def settle(
         *keys.lanes(number), keys.meter(number), keys.window(number), keys.leases(number), keys.deadlines(number),
         keys.leased(number), keys.kept(number), keys.deferred(number), keys.uncertain(number), keys.dead(number),
         *(keys.record(row.message_id) for row in rows),
+        *(keys.sent(number, storable(row.provider_id)) for row in rows if row.provider_id),
     ]  # fmt: skip
     time = "" if now_us is None else now_us
     args: list[scripts.Argument] = [time, lease_id, number, record_ttl_s, _FROM, MOST_ATTEMPTS]
     for row in rows:
         args += row.arguments()
     return Call(scripts.load("delivery", "settle"), names, args)
+
+
+def storable(text: str) -> str:
+    """Return a stranger's text as a server takes it: their JSON may hold half a surrogate pair, which is no reason to
+    fail.
+    """
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def end(

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- end_lease: nobody will settle this lease: its holder is lost, or gives it up.
 -- Guarantee: rows that had not begun go back to the head of their lanes, refunded; begun ones become uncertain, because
--- the provider may have them. Running it again changes nothing.
+-- the provider may have them, unless a receipt has told what became of them. Running it again changes nothing.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] meter (hash)   KEYS[6] window (zset, TTL)
 -- KEYS[7] leases (hash)   KEYS[8] deadlines (zset)   KEYS[9] leased (hash)   KEYS[10] kept (hash)
 -- KEYS[11] uncertain (zset)   KEYS[12..] record of each row (hash, TTL)
@@ -16,6 +16,7 @@
 -- @include drop_lease
 -- @include hand_back
 -- @include refund
+-- @include noted
 local now = now_us(ARGV[1])
 local lease = get_lease(KEYS[7], ARGV[2])
 if not lease then
@@ -40,11 +41,15 @@ end
 for _, id in ipairs(unknown) do
   local held = redis.call('HGET', KEYS[9], id)
   if held then
-    redis.call('HSET', KEYS[10], id, held)
-    redis.call('ZADD', KEYS[11], int(now / 1000), id)
+    local state = noted(record_of[id], 'uncertain')
     redis.call('HDEL', KEYS[9], id)
-    redis.call('HSET', record_of[id], 'state', 'uncertain', 'number', ARGV[3], 'class', class_of[held:sub(1, 1)],
-      'changed_ms', int(now / 1000), 'reason', ARGV[6])
+    redis.call('HSET', record_of[id], 'state', state, 'number', ARGV[3], 'class', class_of[held:sub(1, 1)],
+      'changed_ms', int(now / 1000))
+    if state == 'uncertain' then
+      redis.call('HSET', KEYS[10], id, held)
+      redis.call('ZADD', KEYS[11], int(now / 1000), id)
+      redis.call('HSET', record_of[id], 'reason', ARGV[6])
+    end
     redis.call('HINCRBY', record_of[id], 'attempts', 1)
     redis.call('EXPIRE', record_of[id], ARGV[4])
   end

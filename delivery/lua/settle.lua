@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- settle: what became of rows of a lease, recorded; what never left is refunded; with its last row the lease ends.
 -- Guarantee: a row is settled once: again, or after somebody else did, changes nothing; nor does it touch a row that
--- another lease holds by now. A late settle of an uncertain row is taken. No row is ever in two places.
+-- another lease holds by now. A late settle of an uncertain row is taken. No row is ever in two places. A receipt that
+-- came before the settle counts: what is proven to be taken is never tried again, and delivered doesn't go back to sent.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] meter (hash)   KEYS[6] window (zset, TTL)
 -- KEYS[7] leases (hash)   KEYS[8] deadlines (zset)   KEYS[9] leased (hash)   KEYS[10] kept (hash)
--- KEYS[11] deferred (zset)   KEYS[12] uncertain (zset)   KEYS[13] dead (zset)   KEYS[14..] record of each row (hash, TTL)
+-- KEYS[11] deferred (zset)   KEYS[12] uncertain (zset)   KEYS[13] dead (zset)   KEYS[14..] record of each row (hash, TTL);
+--   then, for each row with a provider_id, the `sent` that leads from it to ours (string, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] number   ARGV[4] time to live of a record (s)
 -- ARGV[5] JSON: for each new state, the states that a late settle may come from   ARGV[6] attempts at most
 -- ARGV[7..] eight for each row: message id, new state, attempt 1|0 (it left, so it used TPS), pause before the next
@@ -16,6 +18,8 @@
 -- @include get_lease
 -- @include drop_lease
 -- @include refund
+-- @include unkeep
+-- @include noted
 -- @include place
 local now, lease, from = now_us(ARGV[1]), get_lease(KEYS[7], ARGV[2]), cjson.decode(ARGV[5])
 local class_of = { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
@@ -24,9 +28,11 @@ for _, row in ipairs(lease and lease.rows or {}) do
   mine[row[1]] = true
 end
 local names, now_ms = { 'provider_id', 'push_id', 'code', 'reason' }, int(now / 1000)
+local pointer = 13 + (#ARGV - 6) / 8
 for i = 7, #ARGV, 8 do
   local id, state, left = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local record = KEYS[14 + (i - 7) / 8]
+  pointer = pointer + (ARGV[i + 4] ~= '' and 1 or 0)
   local held = mine[id] and not settled[id] and redis.call('HGET', KEYS[9], id)
   if held then
     settled[#settled + 1], settled[id], unspent[id] = id, true, left == '0'
@@ -35,13 +41,19 @@ for i = 7, #ARGV, 8 do
   end
   if held then
     local fields = { 'number', ARGV[3], 'class', class_of[held:sub(1, 1)], 'changed_ms', now_ms }
+    local proven = noted(record, state)
     for n, name in ipairs(names) do
-      if ARGV[i + 3 + n] ~= '' then
+      -- What the receipt said of a failure stands.
+      if ARGV[i + 3 + n] ~= '' and (n < 3 or proven == state) then
         fields[#fields + 1], fields[#fields + 2] = name, ARGV[i + 3 + n]
       end
     end
     -- The try of an uncertain row was counted when it became so.
     local attempts = left == '1' and redis.call('HINCRBY', record, 'attempts', settled[id] and 1 or 0) or 0
+    if state == 'sent' and ARGV[i + 4] ~= '' then
+      redis.call('SET', KEYS[pointer], id, 'EX', ARGV[4])
+    end
+    state = proven
     if state ~= 'sent' then
       local try = { attempts = attempts, retry_ms = tonumber(ARGV[i + 3]), now_ms = now / 1000 }
       state = place(state, id, held, try, fields, back)

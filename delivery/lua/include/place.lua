@@ -21,16 +21,6 @@ local function place(state, id, held, try, fields, back)
   return state
 end
 
--- unkeep(id, kept, uncertain): take an uncertain row's envelope out, for a late settle.
-local function unkeep(id, kept, uncertain)
-  if redis.call('ZREM', uncertain, id) == 0 then
-    return nil
-  end
-  local held = redis.call('HGET', kept, id)
-  redis.call('HDEL', kept, id)
-  return held
-end
-
 -- finish(lease, settled, unspent): the lease without its settled rows; refunded for those that never left.
 local function finish(lease, settled, unspent)
   if not lease then

@@ -1,0 +1,38 @@
+-- find and apply work on the KEYS and ARGV of receipts.lua: whose receipt is it, and what does it change?
+
+-- find(id, record): {state, noted, number, push, reference, provider_id} of our message, or nil. Who published with a
+-- stock client has no record yet, but a row that a lease holds is ours.
+local function find(id, record)
+  local fields = redis.call('HMGET', record, 'state', 'number', 'push', 'reference', 'provider_id', 'receipt')
+  if not fields[1] and redis.call('HEXISTS', KEYS[1], id) == 0 then
+    return nil
+  end
+  return { state = fields[1] or 'waiting', number = fields[2] or ARGV[2], push = fields[3] or '',
+    reference = fields[4] or '', provider_id = fields[5], noted = fields[6] }
+end
+
+-- apply(receipt, found, from, now_ms): write down what it changes; returns the new state, or ''.
+local function apply(receipt, found, from, now_ms)
+  local state, record = receipt.state, receipt.record
+  local early = found.state == 'waiting' or found.state == 'deferred'
+  if state == '' or early and found.noted and not from[state][found.noted]
+    or not early and not from[state][found.state] then
+    return ''
+  end
+  -- A row that waits or is being sent: its settle isn't here yet, and will find this.
+  redis.call('HSET', record, early and 'receipt' or 'state', state, 'number', ARGV[2], 'changed_ms', now_ms)
+  if found.state == 'uncertain' then
+    unkeep(receipt.id, KEYS[2], KEYS[3])
+    redis.call('HDEL', record, 'code', 'reason')
+  end
+  if receipt.provider_id ~= '' and not found.provider_id then
+    redis.call('HSET', record, 'provider_id', receipt.provider_id)
+  end
+  for _, name in ipairs({ 'code', 'reason' }) do
+    if receipt[name] ~= '' then
+      redis.call('HSET', record, name, receipt[name])
+    end
+  end
+  redis.call('EXPIRE', record, ARGV[3])
+  return early and '' or state
+end

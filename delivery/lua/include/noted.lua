@@ -1,0 +1,14 @@
+-- noted(record, state): what a row becomes whose settle says `state`: a receipt may have come before the settle.
+-- That it was submitted, delivered or read proves that it was taken, whatever its worker thinks. That it failed ends one
+-- that was taken, or may have been; one that is still to be sent goes on. The note is used up.
+local function noted(record, state)
+  local receipt = redis.call('HGET', record, 'receipt')
+  if not receipt then
+    return state
+  end
+  redis.call('HDEL', record, 'receipt')
+  if receipt == 'failed' and state ~= 'sent' and state ~= 'uncertain' then
+    return state
+  end
+  return receipt
+end
