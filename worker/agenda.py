@@ -18,7 +18,8 @@ class Agenda:
     """The next time to ask for each number that this process serves. A number that sleeps is woken by a ring."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Celery cancels its queues in a signal's handler, which may have interrupted this very thread inside the lock.
+        self._lock = threading.RLock()
         self._next: dict[str, int] = {}
         self._asleep: set[str] = set()
         self._heap: list[tuple[int, str]] = []

@@ -14,7 +14,7 @@ from priorities.lanes import queues
 from runtime import telemetry
 from runtime.embedded import EmbeddedServer
 from runtime.settings import Settings
-from worker import transport
+from worker import pool, transport
 from worker.broker import broker_of
 from worker.lifecycle import Lifecycle
 from worker.tasks import register
@@ -34,6 +34,7 @@ app.conf.broker_transport_options = {**app.conf.broker_transport_options, **brok
 app.conf.task_queues = queues(settings.numbers)
 lifecycle = Lifecycle(settings, url)
 lifecycle.connect_signals()
+pool.install(lifecycle.end_at_once)
 register(app, lifecycle)
 
 

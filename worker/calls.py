@@ -31,6 +31,10 @@ class CallLoop:
         """Start a call; the session is made on the loop, with the first one."""
         return asyncio.run_coroutine_threadsafe(self._run(call), self._loop)
 
+    def cancel(self) -> None:
+        """Give up the calls that are under way; from any thread. Later ones are made as before."""
+        self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(self._loop)])
+
     def close(self) -> None:
         """Close the session and stop the loop; calls still under way are cancelled."""
 

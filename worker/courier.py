@@ -85,6 +85,10 @@ class Courier:
             done = [self._settlements(*under_way.pop(future), future) for future in finished]
         return counts
 
+    def give_up(self) -> None:
+        """Wait for no answer any longer: what is under way is uncertain."""
+        self._calls.cancel()
+
     def close(self) -> None:
         """Close the provider connections."""
         self._calls.close()

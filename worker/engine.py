@@ -55,7 +55,11 @@ class Engine:
             rules=rules,
             in_flight=self.in_flight,
         )
+        #: Lease no more. Set in a signal's handler, which may have interrupted whoever holds one of our locks: no more
+        #: than these two words is done there, the keeper does the rest.
         self.stopping = False
+        #: Give up what is held, too.
+        self.giving_up = False
         self.slots = slots
         self._alarm: Alarm | None = None
         self._released: list[HeldLease] = []

@@ -91,6 +91,10 @@ class Fetch:
         self._agenda.ring(self._asked)
         self._asked = []
 
+    def unread(self) -> list[HeldLease]:
+        """Return the leases that were asked for and never read: whether they were granted, only the server knows."""
+        return [HeldLease(number, lease_id, ()) for number, lease_id in self._pending.items()]
+
     def _question(self, number: str) -> Call:
         lease_id = self._pending.get(number) or f"{self.holder}-{next(self._serial)}"
         self._pending[number] = lease_id

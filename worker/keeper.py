@@ -6,8 +6,9 @@ some other process's leases are lost, and declares the TPS of this process's env
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import redis
@@ -29,10 +30,16 @@ log = get_logger("worker")
 
 
 class Keeper:
-    """The thread. `record_ttl_s` is for the records of rows that become uncertain; `lease_ttl_us` sets the renewals."""
+    """The thread. `record_ttl_s` is for the records of rows that become uncertain; `lease_ttl_us` sets the renewals.
 
-    def __init__(self, engine: Engine, *, record_ttl_s: int, lease_ttl_us: int) -> None:
+    `give_up` is called, perhaps more than once, when nobody shall wait for a provider's answer any longer.
+    """
+
+    def __init__(
+        self, engine: Engine, *, record_ttl_s: int, lease_ttl_us: int, give_up: Callable[[], None] = lambda: None
+    ) -> None:
         self._engine = engine
+        self._give_up = give_up
         self._client = engine.client
         self._record_ttl_s = record_ttl_s
         self._ttl_us = lease_ttl_us
@@ -40,6 +47,7 @@ class Keeper:
         self._every = {self._renew: lease_ttl_us // 4, self._sweep: SWEEP_US, self._declare: DECLARE_US}
         self._told: dict[str, int] = {}
         self._away = False
+        self._said_stopping = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="headway-keeper", daemon=True)
 
@@ -51,14 +59,21 @@ class Keeper:
         """End what is still held, as far as the server lets us, and stop."""
         self._stop.set()
         self._thread.join(timeout=5)
+        self._say_stopping()
         self._end([*self._engine.take_released(timeout_s=0), *self._engine.registry.release_all()])
+        self._end(self._engine.fetch.unread())
 
     def turn(self, *, timeout_s: float = 0.25) -> None:
         """Do once what is due; a server that is away is asked again with the next turn."""
         released = self._engine.take_released(timeout_s=timeout_s)
+        if self._engine.stopping:
+            self._say_stopping()
+        if self._engine.giving_up:
+            released += self._engine.registry.release_all()
         try:
             self._end(released)
-            released = []
+            if self._engine.giving_up:
+                self._give_up()
             now_us = self._engine.clock.monotonic_us()
             for job, at_us in self._next.items():
                 if at_us <= now_us:
@@ -75,7 +90,16 @@ class Keeper:
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            self.turn()
+            try:
+                self.turn()
+            except Exception:  # without this thread every lease would be lost: whatever it was, go on
+                logging.getLogger("headway.worker").exception("the keeper stumbled and goes on")
+                self._stop.wait(0.5)
+
+    def _say_stopping(self) -> None:
+        if not self._said_stopping:
+            self._said_stopping = True
+            log.info(Event.WORKER_STOPPING, held=len(self._engine.registry.held()))
 
     def _end(self, released: Sequence[HeldLease]) -> None:
         """End leases that Celery gave up: rows not begun go back at once. What fails here, the deadline does later."""

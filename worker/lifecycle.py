@@ -28,10 +28,12 @@ from worker.bell import Bell
 from worker.courier import Courier, ProviderOf
 from worker.engine import Engine
 from worker.keeper import Keeper
+from worker.pool import ThreadPool
 
 #: Pools whose event loop can wake us at the next permit. gevent and eventlet have none: kombu's synchronous loop blocks
 #: for 2 s at a time, so that permits would be missed.
 POOLS = ("prefork", "processes", "threads")
+_POOL_MODULES = ("celery.concurrency.prefork", "celery.concurrency.thread", ThreadPool.__module__)
 
 #: How long a worker waits at its start for a server that is not there yet.
 START_PATIENCE = timedelta(seconds=60)
@@ -126,7 +128,10 @@ class Lifecycle:
         transport.serve(engine)
         self.parts.engine = engine
         self.parts.keeper = Keeper(
-            engine, record_ttl_s=settings.record_ttl_s, lease_ttl_us=settings.lease_ttl_ms * 1000
+            engine,
+            record_ttl_s=settings.record_ttl_s,
+            lease_ttl_us=settings.lease_ttl_ms * 1000,
+            give_up=self._give_up,
         )
         self.parts.bell = Bell(engine, connect(self.parts.url, name="headway-bell", blocking=True))
         atexit.register(self.on_shutdown)
@@ -138,16 +143,21 @@ class Lifecycle:
             return
         parts.keeper.start()
         parts.bell.start()
-        pool = type(sender.pool).__module__.rpartition(".")[2]
+        pool = "prefork" if "prefork" in type(sender.pool).__module__ else "threads"
         numbers = sorted(parts.engine.agenda.numbers())
         log.info(Event.WORKER_READY, numbers=numbers, pool=pool, concurrency=parts.engine.slots)
 
-    def on_shutting_down(self, **_: Any) -> None:
-        """SIGTERM: lease no more; what is held finishes."""
-        engine = self.parts.engine
-        if engine is not None and not engine.stopping:
-            engine.stopping = True
-            log.info(Event.WORKER_STOPPING, held=len(engine.registry.held()))
+    def on_shutting_down(self, how: str = "Warm", **_: Any) -> None:
+        """SIGTERM: lease no more; what is held finishes. SIGQUIT (Cold): give up what is held."""
+        if how == "Cold":
+            self.end_at_once()
+        elif self.parts.engine is not None:
+            self.parts.engine.stopping = True
+
+    def end_at_once(self) -> None:
+        """Lease no more and give up what is held; the keeper does it. Called in a signal's handler."""
+        if self.parts.engine is not None:
+            self.parts.engine.giving_up = self.parts.engine.stopping = True
 
     def on_shutdown(self, **_: Any) -> None:
         """The pool has ended: hand back what it did not begin."""
@@ -171,6 +181,11 @@ class Lifecycle:
         transport.serve(None)
         self.parts.engine = self.parts.keeper = self.parts.bell = None
 
+    def _give_up(self) -> None:
+        parts = self.parts
+        if parts.courier is not None and parts.courier_pid == os.getpid():
+            parts.courier.give_up()
+
     def _provider(self, number: str, session: Any) -> Any:
         own = self.parts.settings.number(number)
         return catalogue.make(
@@ -186,7 +201,7 @@ class Lifecycle:
 def _check_pool(worker: Any) -> None:
     pool = worker.pool_cls
     name = pool if isinstance(pool, str) else f"{pool.__module__}.{pool.__qualname__}"
-    known = name in POOLS or any(f"celery.concurrency.{module}" in name for module in ("prefork", "thread"))
+    known = name in POOLS or name.startswith(_POOL_MODULES)
     if not known:
         raise SettingError(
             "--pool",

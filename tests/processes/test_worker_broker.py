@@ -125,7 +125,7 @@ def test_forgotten_scripts_are_told_again(house: House, pool: str) -> None:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_server_that_takes_no_writes_is_waited_for(house: House, pool: str) -> None:
-    """READONLY, as after a failover: the settle waits, the lease is refused, and all goes on when it is primary again."""
+    """READONLY, as after a failover: settle and lease wait, and all goes on when it is primary again."""
     number = house.number()
     house.control(latency_ms=500)
     with house.worker(number, pool=pool) as worker:
