@@ -11,12 +11,11 @@ from collections.abc import Callable
 import click
 import redis
 
-from console import figures, output
 from console.door import NumberType, opened, read_settings
 from headway.errors import HeadwayError
 from runtime import variables
 from runtime.settings import Settings
-from scheduler import control
+from scheduler import control, figures
 
 
 class UnknownNumber(HeadwayError):
@@ -127,4 +126,4 @@ def _change(number: str, change: Callable[[redis.Redis, control.Live], None]) ->
 def _say(settings: Settings, number: str, live: control.Live) -> None:
     tps_milli, tps_from = figures.allowed(live, settings, number)
     rests = "is paused" if live.paused else "may send"
-    click.echo(f"{number} {rests}; its TPS is {output.rate(tps_milli)} ({tps_from}).")
+    click.echo(f"{number} {rests}; its TPS is {figures.rate(tps_milli)} ({tps_from}).")

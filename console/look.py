@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from console import figures, output
+from console import output
 from console.door import NumberType, opened, read_settings
 from headway.client import Client
 from headway.errors import BrokerUnavailable
 from runtime.settings import Settings
 from runtime.variables import NOT_YET
+from scheduler import figures
 
 NO_RECORD = (
     "no record: there is no such message, or its record has gone (HEADWAY_RECORD_TTL); a message that a plain Celery "
@@ -155,7 +156,7 @@ def _overlay(rows: list[dict[str, Any]], settings: Settings, notes: list[str]) -
         elif tps_from == "workers":
             row["source"] = "workers: the lowest TPS that a running one was started with"
         if tps_from in {"live", "workers"}:
-            row["value"] = str(output.rate(tps_milli))
+            row["value"] = str(figures.rate(tps_milli))
     for number, own in live.items():
         if own.paused:
             notes.append(f"{number} is paused: {own.by}, {output.moment(own.at_ms)}")

@@ -46,11 +46,6 @@ def spark(values: Sequence[int], *, top: int) -> str:
     return "".join("·" if v <= 0 else _STEPS[min(7, max(0, -(-v * 8 // whole) - 1))] for v in values)
 
 
-def rate(milli: int) -> int | float:
-    """Return thousandths as the number that people write: 10000 is 10, 500 is 0.5."""
-    return milli // 1000 if milli % 1000 == 0 else milli / 1000
-
-
 def moment(ms: int | None) -> str:
     """Return a time for people, in their own time zone; empty for none."""
     if not ms:

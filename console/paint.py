@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from console.figures import NumberFigures
-from console.output import COLOURS, bar, rate
+from console.output import COLOURS, bar
+from scheduler.figures import NumberFigures, rate
 
 #: More numbers than this are a table of one line each.
 _IN_FULL = 4

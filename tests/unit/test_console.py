@@ -21,6 +21,7 @@ from examples._verdict import GRACE_US, Pushed, out_of_order, promises
 from headway import Client, MessageClass, keys
 from runtime import scripts
 from scheduler import control, meter
+from scheduler import figures as figures_of
 from scheduler.meter import Event, Kind
 from scheduler.rules import NumberRules
 from tests.harness.servers import ThrowawayServer
@@ -313,7 +314,7 @@ def test_bars_show_what_is_not_nothing() -> None:
     assert output.bar(0, 5, width=4) == ""
     assert output.bar(1, 1_000_000, width=4) == "▏"
     assert output.spark([0, 1, 4, 9], top=4) == "·▂██"
-    assert [output.rate(10_000), output.rate(500)] == [10, 0.5]
+    assert [figures_of.rate(10_000), figures_of.rate(500)] == [10, 0.5]
 
 
 def test_the_run_sees_a_message_that_did_not_wait_its_turn() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import redis
 
-from console.output import rate
 from headway import keys
 from headway.classes import MessageClass
 from runtime.settings import Settings
@@ -45,7 +44,7 @@ class NumberFigures:
     totals: Mapping[str, int]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints, keys in their documented order."""
+        """Return what `--json` prints and the HTTP API answers, keys in their documented order."""
         return {
             "number": self.number,
             "tps": rate(self.tps_milli),
@@ -62,6 +61,11 @@ class NumberFigures:
             "debt_ms": self.debt_ms,
             "totals": dict(self.totals),
         }
+
+
+def rate(milli: int) -> int | float:
+    """Return thousandths as the number that people write: 10000 is 10, 500 is 0.5."""
+    return milli // 1000 if milli % 1000 == 0 else milli / 1000
 
 
 def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
