@@ -65,8 +65,8 @@ class Found(StrEnum):
 class Answer:
     """What became of one receipt. Empty texts were never said: not every message came by an HTTP push.
 
-    `changed`: the state that the message is in since this receipt; None when it was there before, or beyond, or when the
-    receipt waits in the record for the settle of its message.
+    `changed`: the state that the message is in since this receipt; None when it was there before, or beyond, or when
+    the receipt waits in the record for the settle of its message.
     """
 
     what: Found
