@@ -23,13 +23,19 @@ from scheduler.rules import NumberRules
 #: Longer than any provider repeats an event: Picky for 8 hours, Meta for 7 days.
 SEEN_TTL = timedelta(days=8)
 
-#: Debt counts at most this many seconds of TPS: beyond it the container has lost events rather than queued them.
-DEBT_CAP_S = 300
+#: Debt counts at most this many seconds of the TPS that holds, but no less than DEBT_CAP_EVENTS: the container's queue.
+#: The provider says that there is one, and that inbound messages beyond it are lost for good, but not how long it is;
+#: what is lost needn't be worked off. So a provider that repeats a day's events at once, without saying when they
+#: happened (Picky never does), stops sends for half a minute and no longer.
+DEBT_CAP_S = 30
+DEBT_CAP_EVENTS = 100
 
 
 class Kind(StrEnum):
-    """What spends TPS, beside `send`, and can't be refused."""
+    """What spends TPS without a lease, and can't be refused."""
 
+    #: A reply in the app's answer to a webhook: the provider sends it at once, around every queue.
+    SEND = "send"
     INBOUND = "inbound"
     DELIVERED = "delivered"
     READ = "read"
@@ -61,9 +67,9 @@ def count(rules: NumberRules, events: Sequence[Event], *, now_us: int | None = N
     """Build the call that charges events that nobody can refuse; it answers how many were new. Safe to run twice."""
     n = rules.number
     names = [keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), *(keys.seen(n, e.id) for e in events)]
-    cap = max(100, rules.tps_milli * DEBT_CAP_S // 1000)
     args: list[scripts.Argument] = [
-        "" if now_us is None else now_us, rules.tps_milli, rules.guard_us, int(SEEN_TTL.total_seconds()), cap,
+        "" if now_us is None else now_us, rules.tps_milli, rules.guard_us, int(SEEN_TTL.total_seconds()), DEBT_CAP_S,
+        DEBT_CAP_EVENTS,
     ]  # fmt: skip
     for event in events:
         args += [event.kind.value, "" if event.at_us is None else event.at_us]
@@ -71,7 +77,7 @@ def count(rules: NumberRules, events: Sequence[Event], *, now_us: int | None = N
 
 
 def spent(client: redis.Redis, number: str) -> Spent:
-    """Read the meter as it was left by the last lease or count; the window is measured afresh."""
+    """Read the meter as it was left by the last lease or count: what has left the window since still stands in it."""
     fields = client.hgetall(keys.meter(number))
     meter = {_text(name): int(_text(value)) for name, value in fields.items()}
     return Spent(

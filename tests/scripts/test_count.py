@@ -8,7 +8,7 @@ import redis as redis_py
 from headway import keys
 from scheduler import meter
 from scheduler.decisions import Because
-from scheduler.meter import DEBT_CAP_S, SEEN_TTL, Event, Kind, spent
+from scheduler.meter import DEBT_CAP_EVENTS, DEBT_CAP_S, SEEN_TTL, Event, Kind, spent
 from tests.scripts.stage import NUMBER, SECOND, Stage, everything
 
 
@@ -41,11 +41,29 @@ def test_debt_grows_beyond_the_allocation_and_drains_with_it(stage: Stage) -> No
 
 
 def test_debt_has_a_cap(stage: Stage) -> None:
-    """Beyond 300 s of TPS the container has lost events rather than queued them."""
+    """Beyond 30 s of TPS the container has lost events rather than queued them."""
     for start in range(0, 8000, 1000):
         stage.count(*(f"in{i}" for i in range(start, start + 1000)))
     assert stage.debt() == 10 * DEBT_CAP_S
     assert stage.meter()["inbound"] == 8000
+
+
+def test_the_cap_is_that_of_the_tps_that_holds(stage: Stage) -> None:
+    """A TPS that a person raised raises the queue too; a tiny one still has a queue of a hundred events."""
+    stage.change_live(tps_milli=100_000)
+    for start in range(0, 4000, 1000):
+        stage.count(*(f"in{i}" for i in range(start, start + 1000)))
+    assert stage.debt() == 100 * DEBT_CAP_S
+    stage.later(ms=60_000)
+    stage.change_live(tps_milli=1000)
+    stage.count(*(f"slow{i}" for i in range(200)))
+    assert stage.debt() == DEBT_CAP_EVENTS
+
+
+def test_a_reply_is_a_send_that_was_counted(stage: Stage) -> None:
+    """It stands in the totals, the window and the debt like any other send, once."""
+    assert stage.count("reply:1", "reply:1", kind=Kind.SEND) == 1
+    assert (stage.meter()["send"], stage.meter()["window"], stage.debt()) == (1, 1, 1)
 
 
 def test_a_cap_that_shrinks_forgives_nothing(stage: Stage) -> None:
@@ -54,7 +72,7 @@ def test_a_cap_that_shrinks_forgives_nothing(stage: Stage) -> None:
         stage.count(*(f"in{i}" for i in range(start, start + 1000)))
     stage.change(tps_milli=1000)
     stage.count("one more")
-    assert stage.debt() == 3000
+    assert stage.debt() == 10 * DEBT_CAP_S
 
 
 def test_events_of_the_past_fill_no_window(stage: Stage) -> None:
