@@ -49,14 +49,17 @@ def test_debt_has_a_cap(stage: Stage) -> None:
 
 
 def test_the_cap_is_that_of_the_tps_that_holds(stage: Stage) -> None:
-    """A TPS that a person raised raises the queue too; a tiny one still has a queue of a hundred events."""
+    """A TPS that a person raised raises the queue too."""
     stage.change_live(tps_milli=100_000)
     for start in range(0, 4000, 1000):
         stage.count(*(f"in{i}" for i in range(start, start + 1000)))
     assert stage.debt() == 100 * DEBT_CAP_S
-    stage.later(ms=60_000)
-    stage.change_live(tps_milli=1000)
-    stage.count(*(f"slow{i}" for i in range(200)))
+
+
+def test_a_slow_number_has_a_queue_too(redis: redis_py.Redis) -> None:
+    """At one event a second the cap is a hundred events, not thirty."""
+    stage = Stage(redis, tps=1)
+    stage.count(*(f"in{i}" for i in range(200)))
     assert stage.debt() == DEBT_CAP_EVENTS
 
 
