@@ -53,8 +53,7 @@ class Client:
         Raises InvalidMessage, which names the field: then nothing was accepted. Raises BrokerUnavailable: then it may
         have been, and repeating with the same `id` is safe.
         """
-        message = message or Message(**fields)
-        return self.push_many(number, [message], ids=None if id is None else [id])[0]
+        return self.push_many(number, [one(message, fields)], ids=None if id is None else [id])[0]
 
     def push_many(
         self, number: str, messages: Iterable[Message | Mapping[str, Any]], *, ids: Sequence[str] | None = None
@@ -64,10 +63,7 @@ class Client:
         All of them are checked before the first is enqueued. Raises InvalidMessage and BrokerUnavailable as `push`
         does.
         """
-        if not isinstance(number, str) or not NUMBER.match(number):
-            raise InvalidMessage("number", "must be the sending number: 7 to 15 digits with country code, without +")
-        rows = [message if isinstance(message, Message) else Message.of(message) for message in messages]
-        ids = _checked_ids(ids, len(rows))
+        rows, ids = checked(number, messages, ids)
         try:
             with self._redis.pipeline(transaction=False) as pipe:
                 for names, args in publish.calls(number, rows, ids, record_ttl_s=self._record_ttl_s):
@@ -77,12 +73,11 @@ class Client:
             raise BrokerUnavailable(f"the server doesn't answer ({error}); repeat with the same ids") from error
         except redis.ResponseError as error:
             raise BrokerUnavailable(f"the server refuses to write ({error}); nothing more was accepted") from error
-        return list(ids)
+        return ids
 
     def status(self, message_id: str) -> dict[str, str] | None:
         """Return the record of a message, or None when there is none (any more)."""
-        if not MESSAGE_ID.match(message_id):
-            raise InvalidMessage("id", "is not the id of a message")
+        check_id(message_id)
         try:
             record = self._redis.hgetall(keys.record(message_id))
         except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -90,15 +85,41 @@ class Client:
         return {_str(name): _str(value) for name, value in record.items()} or None
 
 
-def _checked_ids(ids: Sequence[str] | None, count: int) -> Sequence[str]:
+def checked(
+    number: str, messages: Iterable[Message | Mapping[str, Any]], ids: Sequence[str] | None
+) -> tuple[list[Message], list[str]]:
+    """Return the messages of a push, checked, and an id for each; new ones when none are given.
+
+    Raises InvalidMessage, which names the field.
+    """
+    if not isinstance(number, str) or not NUMBER.match(number):
+        raise InvalidMessage("number", "must be the sending number: 7 to 15 digits with country code, without +")
+    rows = [message if isinstance(message, Message) else Message.of(message) for message in messages]
     if ids is None:
-        return [new_id() for _ in range(count)]
-    if len(ids) != count or len(set(ids)) != count:
-        raise InvalidMessage("ids", f"give one id of its own to each of the {count} messages")
-    for message_id in ids:
-        if not isinstance(message_id, str) or not MESSAGE_ID.match(message_id):
-            raise InvalidMessage("ids", "an id has 1 to 128 letters, digits or any of _ . : -")
-    return ids
+        return rows, [new_id() for _ in rows]
+    if isinstance(ids, str):
+        raise InvalidMessage("ids", "must be a list of ids, one for each message")
+    given = list(ids)
+    for message_id in given:
+        check_id(message_id, field="ids")
+    if len(given) != len(rows) or len(set(given)) != len(rows):
+        raise InvalidMessage("ids", f"give one id of its own to each of the {len(rows)} messages")
+    return rows, given
+
+
+def one(message: Message | None, fields: Mapping[str, Any]) -> Message:
+    """Return the message of a push that was given as a Message or by its fields, not both."""
+    if message is None:
+        return Message(**fields)
+    if fields:
+        raise InvalidMessage(next(iter(fields)), "give a Message or its fields, not both")
+    return message
+
+
+def check_id(message_id: str, *, field: str = "id") -> None:
+    """Raise InvalidMessage for what can't be the id of a message."""
+    if not isinstance(message_id, str) or not MESSAGE_ID.match(message_id):
+        raise InvalidMessage(field, "an id has 1 to 128 letters, digits or any of _ . : -")
 
 
 def _str(value: bytes | str) -> str:

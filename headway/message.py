@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from headway.classes import MessageClass
@@ -60,15 +60,18 @@ def _values(field: str, value: Any) -> tuple[str, ...]:
     return tuple(_text(1024)(f"{field}[{index}]", item) for index, item in enumerate(value))
 
 
+def _degrees(value: Any, bound: int) -> bool:
+    """Whether it is a number within the bound, or text that says one; JSON knows no other kind of number."""
+    if isinstance(value, str):
+        return bool(re.fullmatch(r"-?[0-9]{1,3}(\.[0-9]{1,20})?", value)) and -bound <= float(value) <= bound
+    return isinstance(value, int | float) and not isinstance(value, bool) and -bound <= value <= bound
+
+
 def _location(field: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not {"lat", "long"} <= set(value) <= {"lat", "long", "name", "address"}:
         raise InvalidMessage(field, "must be an object with lat, long and, if you like, name and address")
     for key, bound in (("lat", 90), ("long", 180)):
-        try:
-            inside = -bound <= float(value[key]) <= bound
-        except (TypeError, ValueError):
-            inside = False
-        if not inside:
+        if not _degrees(value[key], bound):
             raise InvalidMessage(f"{field}.{key}", f"must be a number from -{bound} to {bound}")
     for key in {"name", "address"} & set(value):
         _text(512)(f"{field}.{key}", value[key])
@@ -90,8 +93,9 @@ def _time(field: str, value: Any) -> str:
         time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError):
         raise InvalidMessage(field, "must be a time like 2030-01-31T08:00:00Z") from None
-    if time.tzinfo is None:
-        raise InvalidMessage(field, "must say its time zone, like 2030-01-31T08:00:00Z")
+    offset = time.utcoffset()
+    if offset is None or offset % timedelta(minutes=1):
+        raise InvalidMessage(field, "must say its time zone, in hours and minutes, like 2030-01-31T08:00:00Z")
     return time.isoformat()
 
 
