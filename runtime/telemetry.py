@@ -70,6 +70,19 @@ class Event(StrEnum):
     PUSH_CUT = "push_cut"
     #: A person changed a number over HTTP [number, by, tps, paused].
     NUMBER_CHANGED = "number_changed"
+    #: Webhooks of these numbers are taken from everybody: no HEADWAY_WEBHOOK_KEY is set [numbers].
+    WEBHOOKS_OPEN = "webhooks_open"
+    #: Debug. Receipts of messages that aren't ours, or no longer known; counted all the same [number, receipts].
+    RECEIPTS_UNMATCHED = "receipts_unmatched"
+    #: The server is away: this inbound message goes to the app, but isn't on the meter [number, inbound, problem].
+    INBOUND_UNCOUNTED = "inbound_uncounted"
+    #: The app's webhook didn't take what came in; the provider was told to repeat it [number, what, problem].
+    FORWARD_FAILED = "forward_failed"
+    #: The app's answer to an inbound message is no reply that can be relayed [number, problem].
+    REPLY_DROPPED = "reply_dropped"
+    #: The app's reply was relayed, but isn't on the meter, or a repetition would be forwarded again
+    #: [number, inbound, problem].
+    REPLY_UNCHARGED = "reply_uncharged"
     #: A variable was set that this version doesn't act on yet [variable, why].
     SETTING_WITHOUT_EFFECT = "setting_without_effect"
 
