@@ -1,0 +1,74 @@
+"""What became of a message? `GET /v1/messages/{id}`."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from delivery import records
+from delivery.records import Record
+from gateway.parts import Parts
+from gateway.problems import NotFound
+from headway.message import MESSAGE_ID
+
+NO_RECORD = (
+    "there is no record of such a message: it never was accepted here, or its record has gone (HEADWAY_RECORD_TTL "
+    "after its last change), or a plain Celery app published it and it has not been settled yet"
+)
+
+
+class MessageRecord(Struct, kw_only=True, omit_defaults=True):
+    """What is known of a message; what isn't known is left out. Times are the server's, in milliseconds since 1970.
+
+    `provider_id` and `push_id` are the provider's own ids. `until_ms`: before then a deferred message doesn't leave.
+    """
+
+    id: str
+    state: str
+    number: str
+    class_: str = msgspec.field(name="class")
+    attempts: int
+    accepted_ms: int | None = None
+    changed_ms: int | None = None
+    until_ms: int | None = None
+    provider_id: str = ""
+    push_id: str = ""
+    code: str = ""
+    reason: str = ""
+
+
+class MessageEndpoint:
+    """Looks messages up."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def get(self, request: Request) -> Response:
+        """Say what became of a message."""
+        self._parts.tokens.require_bearer(request)
+        message_id = request.path_params["id"]
+        found = None
+        if MESSAGE_ID.match(message_id):
+            found = await self._parts.ask(lambda client: records.look_up(client, message_id))
+        if found is None:
+            raise NotFound(NO_RECORD)
+        return Response(msgspec.json.encode(_said(found)), media_type="application/json")
+
+
+def _said(record: Record) -> MessageRecord:
+    return MessageRecord(
+        id=record.message_id,
+        state=record.state.value,
+        number=record.number,
+        class_=record.class_,
+        attempts=record.attempts,
+        accepted_ms=record.accepted_ms,
+        changed_ms=record.changed_ms,
+        until_ms=record.until_ms,
+        provider_id=record.provider_id,
+        push_id=record.push_id,
+        code=record.code,
+        reason=record.reason,
+    )

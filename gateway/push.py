@@ -1,0 +1,150 @@
+"""How does a push over HTTP become messages on their lanes? `POST /api/v2/push`, as Picky Assist has it.
+
+Checked whole before anything is enqueued; answered when every row is on its lane with a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import redis
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.body import PUSH_LIMIT, parse_object, read
+from gateway.parts import Parts
+from gateway.problems import BadRequest, Unavailable
+from gateway.push_rows import kind_of, messages
+from gateway.push_shapes import PushAnswer, PushedRow
+from gateway.push_shapes import read as read_shape
+from headway import keys, publish
+from headway.errors import BrokerUnavailable
+from headway.message import Message
+from headway.publish import CHUNK
+from runtime import scripts
+from runtime.scripts import Call
+from runtime.telemetry import Event, get_logger
+
+#: A longer body is read and sealed on a thread, in bytes: it would hold up the loop for more than about 5 ms.
+LARGE = 32 * 1024
+
+_log = get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A push that was checked and has its ids: `first` is that of its first row, the others follow."""
+
+    number: str
+    rows: Sequence[Message]
+    push_id: int
+
+    @property
+    def first(self) -> int:
+        """The id of the first row."""
+        return self.push_id + 1
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the rows, in their order."""
+        return [str(id) for id in range(self.first, self.first + len(self.rows))]
+
+    def calls(self, record_ttl_s: int) -> Iterator[Call]:
+        """Yield the calls that enqueue it, CHUNK rows each, in the order of its rows: a push has one class."""
+        script = scripts.load("headway", "push")
+        push_id = str(self.push_id)
+        for names, args in publish.calls(self.number, self.rows, self.ids, record_ttl_s=record_ttl_s, push_id=push_id):
+            yield Call(script, names, args)
+
+    def remembered(self, record_ttl_s: int) -> Call:
+        """Build the call that notes what the push brought, for delivery reports."""
+        to = "\n".join(recipient(row) for row in self.rows)
+        args: list[scripts.Argument] = [
+            record_ttl_s,
+            self.number,
+            self.first,
+            len(self.rows),
+            to,
+            kind_of(self.rows[0]),
+        ]
+        return Call(scripts.load("gateway", "remember_push"), [keys.push(str(self.push_id))], args)
+
+
+class PushEndpoint:
+    """Takes pushes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._ttl_s = parts.settings.record_ttl_s
+
+    async def push(self, request: Request) -> Response:
+        """Accept messages for a number: all rows of a push, or none of them when one is wrong."""
+        if "idempotency-key" in request.headers:
+            raise BadRequest("Idempotency-Key: is not supported yet; leave the header out")
+        body = await read(request, limit=PUSH_LIMIT)
+        large = len(body) > LARGE
+        number, rows = await self._parts.build(lambda: self._checked(body)) if large else self._checked(body)
+        pushed = Pushed(number, rows, await self._parts.serials.take(len(rows) + 1))
+        if large or len(rows) > CHUNK:
+            await self._enqueue_large(pushed)
+        else:
+            await self._enqueue(pushed)
+        answer = PushAnswer(
+            push_id=str(pushed.push_id),
+            data=[PushedRow(id, recipient(row)) for id, row in zip(pushed.ids, rows, strict=True)],
+        )
+        return Response(msgspec.json.encode(answer), media_type="application/json")
+
+    def _checked(self, body: bytes) -> tuple[str, list[Message]]:
+        """Return the number and its messages. Raises HttpProblem; the token is looked at before anything else."""
+        found = parse_object(body, deepest=None)
+        self._parts.tokens.require_in_body(found.get("token"))
+        shape = read_shape(found)
+        return self._parts.applications.require(str(shape.application).strip()), messages(shape)
+
+    async def _enqueue(self, pushed: Pushed) -> None:
+        calls = [pushed.remembered(self._ttl_s), *pushed.calls(self._ttl_s)]
+        for reply in await self._parts.commit.run_all(calls):
+            if isinstance(reply, redis.ResponseError):
+                raise Unavailable(f"the server takes no messages ({reply}); nothing was accepted, try again") from reply
+
+    async def _enqueue_large(self, pushed: Pushed) -> None:
+        """Seal a piece on a thread while the server takes the one before."""
+        under_way: list[asyncio.Future[Any]] = []
+        calls = pushed.calls(self._ttl_s)
+        call: Call | None = pushed.remembered(self._ttl_s)
+        while call is not None:
+            under_way.append(asyncio.ensure_future(self._parts.commit.run(call)))
+            call = await self._parts.build(lambda: next(calls, None))
+        _, *replies = await asyncio.gather(*under_way, return_exceptions=True)
+        _whole(pushed, replies)
+
+
+def recipient(row: Message) -> str:
+    """Return whom a message is for: a number, or a group's id."""
+    return row.to or row.group_id or ""
+
+
+def _whole(pushed: Pushed, replies: Sequence[Any]) -> None:
+    """See that every piece was taken. Raises Unavailable, which says which rows are accepted when some are."""
+    problem = next((reply for reply in replies if isinstance(reply, BaseException)), None)
+    if problem is None:
+        return
+    if not isinstance(problem, redis.ResponseError | BrokerUnavailable):
+        raise problem
+    taken = [index for index, reply in enumerate(replies) if not isinstance(reply, BaseException)]
+    if not taken:
+        raise Unavailable(f"nothing is known to be accepted: {problem}") from problem
+    count = len(pushed.rows)
+    spans = [(index * CHUNK, min(count, (index + 1) * CHUNK) - 1) for index in taken]
+    accepted = sum(last - first + 1 for first, last in spans)
+    _log.error(Event.PUSH_CUT, push=str(pushed.push_id), accepted=accepted, rows=count)
+    named = ", ".join(f"data[{first}] to data[{last}]" for first, last in spans)
+    raise Unavailable(
+        f"only {accepted} of {count} rows are known to be accepted, as push_id {pushed.push_id} (msg_id of data[0] is "
+        f"{pushed.first}, the others follow): {named}; {problem}"
+    ) from problem

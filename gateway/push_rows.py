@@ -1,0 +1,139 @@
+"""Which messages does a push mean? Its rows, each with what it takes from the push, as Headway's own messages.
+
+`headway.Message` is the one place that checks them; here its words become Picky's, with the row they are about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.body import shown
+from gateway.findings import Findings
+from gateway.problems import BadRequest, BadRows
+from gateway.push_shapes import PushRequest, PushRow
+from headway.classes import MessageClass
+from headway.errors import InvalidMessage
+from headway.message import Message
+
+#: `priority` 0 with more rows than this is a campaign.
+BULK_ABOVE = 100
+
+#: Our field -> the row's and the push's own; empty where there is none.
+_PLACES: Mapping[str, tuple[str, str]] = {
+    "to": ("number", ""),
+    "text": ("message", "globalmessage"),
+    "media_url": ("media", "globalmedia"),
+    "template_values": ("template_message", "template_globalmessage"),
+    "language": ("language", "language"),
+    "reference": ("reference_number", ""),
+    "media_name": ("", "media_name"),
+    "template_id": ("", "template_id"),
+    "template_header": ("", "template_header"),
+    "location": ("", "location"),
+    "group_id": ("", "group_id"),
+}
+_HEAD = re.compile(r"\w*")
+_NOTHING_SAID = "says nothing: give message or media, or globalmessage, globalmedia, template_id or location"
+
+#: Kinds of message in Picky's delivery report; this enumeration differs from all its others.
+_TEXT, _DOCUMENT = "3", "5"
+_KINDS = {"jpg": "1", "jpeg": "1", "png": "1", "webp": "1", "mp4": "2", "3gp": "2", "mp3": "4", "ogg": "4", "aac": "4",
+          "amr": "4", "opus": "4", "m4a": "4"}  # fmt: skip
+
+
+def messages(request: PushRequest) -> list[Message]:
+    """Return the messages of a push, in the order of its rows; one for a group.
+
+    Raises BadRequest and BadRows, which name fields and rows in Picky's words; then the whole push is refused.
+    """
+    rows = request.data or []
+    class_ = class_of(request.priority, rows=len(rows))
+    shared: dict[str, Any] = {
+        "class_": class_,
+        "media_name": request.media_name or None,
+        "template_id": _text(request.template_id),
+        "template_header": request.template_header or None,
+        "location": _location(request.location),
+    }
+    if _text(request.group_id) is not None:
+        if rows:
+            raise BadRequest("data: a push to a group has no rows; leave out data or group_id")
+        return _checked([PushRow(number="")], {**shared, "group_id": _text(request.group_id)}, request)
+    if not rows:
+        raise BadRows("data: there is no row to send to")
+    return _checked(rows, shared, request)
+
+
+def class_of(priority: str | int | None, *, rows: int) -> MessageClass:
+    """Return the class that a push asks for: Picky's 0 and 1, or a class by its name. Raises BadRequest."""
+    said = str(priority if priority is not None else "").strip()
+    if said in {"", "0"}:
+        return MessageClass.BULK if rows > BULK_ABOVE else MessageClass.NORMAL
+    if said == "1":
+        return MessageClass.HIGH
+    try:
+        return MessageClass(said)
+    except ValueError:
+        raise BadRequest(f"priority: must be 0, 1 or one of {', '.join(MessageClass)}, is {shown(said)!r}") from None
+
+
+def kind_of(message: Message) -> str:
+    """Return what Picky's delivery report calls this kind of message; of media only the address's ending is known."""
+    if message.media_url is None:
+        return _TEXT
+    path = re.split(r"[?#]", message.media_url, maxsplit=1)[0]
+    return _KINDS.get(path.rpartition(".")[2].lower(), _DOCUMENT)
+
+
+def _checked(rows: list[PushRow], shared: Mapping[str, Any], request: PushRequest) -> list[Message]:
+    findings = Findings()
+    found = []
+    text, media, language = request.globalmessage or None, request.globalmedia or None, request.language or None
+    values = _values(request.template_globalmessage)
+    for index, row in enumerate(rows):
+        try:
+            message = Message(
+                to=str(row.number) if "group_id" not in shared else None,
+                text=row.message or text,
+                media_url=row.media or media,
+                template_values=_values(row.template_message) or values,
+                language=row.language or language,
+                reference=_text(row.reference_number),
+                **shared,
+            )
+        except InvalidMessage as error:
+            findings.add(*_translated(error, row, index, says=row.message or text))
+            if findings.full:
+                break
+        else:
+            found.append(message)
+    findings.raise_if_any()
+    return found
+
+
+def _translated(error: InvalidMessage, row: PushRow, index: int, *, says: str | None) -> tuple[str, str]:
+    """Return Picky's name for the field, with its row unless the push gave it, and what is wrong."""
+    head = _HEAD.match(error.field)
+    name = head[0] if head else ""
+    if name == "text" and says is None:
+        return f"data[{index}].message" if row.number else "globalmessage", _NOTHING_SAID
+    in_row, in_push = _PLACES.get(name, ("", name))
+    rest = error.field[len(name) :]
+    if in_row and (not in_push or getattr(row, in_row)):
+        return f"data[{index}].{in_row}{rest}", error.problem
+    return f"{in_push}{rest}", error.problem
+
+
+def _text(value: str | int | None) -> str | None:
+    """Return text, or None for what says nothing."""
+    return None if value is None or value == "" else str(value)
+
+
+def _values(values: list[str | int] | None) -> tuple[str, ...] | None:
+    return tuple(map(str, values)) if values else None
+
+
+def _location(location: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return {name: value for name, value in (location or {}).items() if value not in ("", None)} or None

@@ -1,0 +1,53 @@
+"""Which addresses answer? One table: what is served and what the OpenAPI page says come from the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address with one method. Its summary is the first line of the handler's docstring.
+
+    `takes` and `gives` are the types of body and answer; None for none, or for what isn't ours to describe.
+    """
+
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    handler: Handler
+    takes: type[Any] | None = None
+    gives: type[Any] | None = None
+    #: Where the token stands: `Authorization: Bearer`, the body's `token`, or no token is asked.
+    token: Literal["bearer", "body", ""] = ""
+
+    @property
+    def summary(self) -> str:
+        """What it is for, in a line."""
+        return (self.handler.__doc__ or "").strip().partition("\n")[0]
+
+
+def routes(endpoints: Sequence[Endpoint]) -> list[Route]:
+    """Return Starlette's routes, in the same order; two methods of one path become one route."""
+    by_path: dict[str, dict[str, Handler]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint.handler
+    return [Route(path, _by_method(handlers), methods=list(handlers)) for path, handlers in by_path.items()]
+
+
+def _by_method(handlers: dict[str, Handler]) -> Handler:
+    if len(handlers) == 1:
+        return next(iter(handlers.values()))
+
+    async def chosen(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await handlers[method](request)
+
+    return chosen
