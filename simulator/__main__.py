@@ -83,6 +83,7 @@ class Retries(click.ParamType[tuple[timedelta, ...]]):
 @click.option(
     "--over-quota", type=click.Choice(["429", "silent"]), default="429", help="silent: HTTP 200, 429 in the body."
 )
+@click.option("--mode", default="ok", help="How pushes are answered: ok, hang, cut, fail:STATUS or http:STATUS.")
 @click.option("--latency-ms", default=0, help="Think this long before the answer to a push.")
 @click.option("--webhook", default="", metavar="URL", help="Where inbound messages and receipts go; none: nowhere.")
 @click.option("--key", default="", help="Appended to the webhook's address as key=…")
@@ -108,7 +109,7 @@ def main(**options: Any) -> None:
     """
     try:
         faults = Faults()
-        faults.change({"latency_ms": options["latency_ms"]})
+        faults.change({"mode": options["mode"], "latency_ms": options["latency_ms"]})
         number = Number(_conditions(options), manners=_manners(options), delivery=_delivery(options))
         serve(number, faults=faults, host=options["host"], port=options["port"])
     except (OSError, ValueError) as error:

@@ -159,11 +159,12 @@ class Container:
             self._join(event, MOST_WAITING)
 
     def _join(self, event: Event, room: int) -> None:
-        """Give an incoming event its place in the queue, or lose it when `room` of them wait already."""
-        if self.waiting < room:
+        """Give an incoming event its turn, or lose it when it would have to wait and `room` of them wait already."""
+        must_wait = self._free_ns > self._now_us * 1000
+        if not must_wait or self.waiting < room:
             turn_ns = self._turn()
             event.turn_us = turn_ns // 1000
-            if turn_ns > self._now_us * 1000:
+            if must_wait:
                 self._waiting_ns.append(turn_ns)
             self._working.append(event)
         self.record.add(event)

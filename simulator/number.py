@@ -18,7 +18,7 @@ from simulator.container import Container
 from simulator.push import Ids, Push
 from simulator.quota import PUSHES_PER_MINUTE
 from simulator.record import INBOUND, MOST_EVENTS, Event, Record
-from simulator.serving import wall_us
+from simulator.serving import wall_us, watched
 from simulator.webhooks import Delivery, Webhooks
 
 #: Between two looks at what was worked off: at the least, so that receipts share a webhook, and at the most.
@@ -143,7 +143,7 @@ class Number:
     async def running(self) -> AsyncIterator[None]:
         """Live while the block runs; the journal is closed at its end."""
         async with self.webhooks.running():
-            pump = asyncio.create_task(self._pump())
+            pump = watched(self._pump())
             try:
                 yield
             finally:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import uvicorn
 from starlette.requests import Request
@@ -41,6 +43,23 @@ async def unanswered(request: Request, *, cut: bool) -> Response:
     return Response(status_code=500)
 
 
+#: What ended work that should never end.
+_failures: list[BaseException] = []
+
+
+def watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start work that should never end; if it fails, the server ends, and `run` raises why."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_look)
+    return task
+
+
+def _look(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _failures.append(error)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 class _Server(uvicorn.Server):
     """Says in one line of standard output when it takes requests, and where."""
 
@@ -56,7 +75,10 @@ class _Server(uvicorn.Server):
 
 
 def run(app: ASGIApp, *, name: str, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; `name` says that it is ready. Raises OSError when the address can't be bound."""
+    """Serve until SIGTERM or SIGINT; `name` says that it is ready.
+
+    Raises OSError when the address can't be bound, and what ended `watched` work.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
     config = uvicorn.Config(
@@ -71,3 +93,5 @@ def run(app: ASGIApp, *, name: str, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     _Server(config, name=name).run(sockets=[listener])
+    if _failures:
+        raise _failures[0]

@@ -18,6 +18,7 @@ import aiohttp
 
 from simulator import bodies
 from simulator.record import INBOUND, Event
+from simulator.serving import watched
 
 #: The provider's own schedule, where retry is switched on.
 PROVIDER_RETRIES: Final = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=2), timedelta(hours=6))
@@ -129,7 +130,7 @@ class Webhooks:
         timeout = aiohttp.ClientTimeout(total=self._delivery.timeout.total_seconds())
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             count = self._delivery.connections if self._delivery.url else 0
-            posters = [asyncio.create_task(self._post_all(session)) for _ in range(count)]
+            posters = [watched(self._post_all(session)) for _ in range(count)]
             try:
                 yield
             finally:
