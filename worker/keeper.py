@@ -144,6 +144,7 @@ class Keeper:
             done = ended(reply)
             if done.what == "returned":
                 log.info(Event.LEASE_RETURNED, number=lease.number, lease=lease.lease_id, rows=done.rows)
+                self._engine.ring([lease.number])
             elif done.what == "uncertain":
                 log.warning(Event.LEASE_LOST, number=lease.number, lease=lease.lease_id, rows=done.rows)
 

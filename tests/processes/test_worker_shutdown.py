@@ -42,7 +42,7 @@ def is_free(house: House, number: str) -> bool:
 
 def on_lane(house: House, number: str, ids: list[str]) -> list[str]:
     """Return which of these messages wait on the number's lanes, in the order in which they would leave."""
-    raws = [raw.decode() for lane in keys.lanes(number) for raw in reversed(house.redis.lrange(lane, 0, -1))]
+    raws = [str(raw) for lane in keys.lanes(number) for raw in reversed(house.redis.lrange(lane, 0, -1))]
     return [message_id for raw in raws for message_id in ids if message_id in raw]
 
 

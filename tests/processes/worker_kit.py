@@ -128,12 +128,12 @@ class House:
         with self.redis.pipeline(transaction=False) as pipe:
             for message_id in ids:
                 pipe.hget(keys.record(message_id), "state")
-            return [_text(state or b"") for state in pipe.execute()]
+            return [text_of(state or b"") for state in pipe.execute()]
 
     def record(self, message_id: str) -> dict[str, str]:
         """Return a message's record."""
         found = self.redis.hgetall(keys.record(message_id))
-        return {_text(name): _text(value) for name, value in found.items()}
+        return {text_of(name): text_of(value) for name, value in found.items()}
 
     def arrivals(self, ids: Sequence[str] | None = None) -> list[str]:
         """Return the ids of rows that arrived at the sink, in order of arrival; all, or those of interest."""
@@ -212,5 +212,6 @@ def send_nothing_again(house: House, number: str, ids: Sequence[str]) -> None:
     assert len(seen) == len(set(seen)), f"sent twice: {sorted(seen)}"
 
 
-def _text(value: bytes | str) -> str:
+def text_of(value: bytes | str) -> str:
+    """Return an answer of the server as text."""
     return value.decode() if isinstance(value, bytes) else value
