@@ -1,0 +1,112 @@
+"""Did the app take what came in, and what did it answer?
+
+One POST to the app's own webhook, in the body of the provider. It isn't repeated here: the provider is told, and
+repeats. Durable forwarding (a queue of our own, order per contact) has its seam in `Forward.post`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+
+from gateway.body import parse_object
+from gateway.problems import HttpProblem
+from providers import wire
+from providers.wire import Answer
+from runtime.secret import Secret
+from runtime.telemetry import Event, get_logger
+
+#: How long the app has, well under the 180 s that Picky waits for us.
+PATIENCE = timedelta(seconds=10)
+#: Requests at a time to the app of one number, and how many may wait for a place.
+AT_A_TIME = 64
+MOST_WAITING = 1000
+
+_CONNECT_S = 3.0
+
+_log = get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The app took it. `answer` is the JSON object that it answered; empty when it answered none."""
+
+    answer: Mapping[str, Any]
+
+    @property
+    def replies(self) -> bool:
+        """Whether the answer sends a message: the keys of an instant reply end in `-out` (`message-out`)."""
+        return any(name.endswith(("-out", "_out")) and bool(value) for name, value in self.answer.items())
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """The app didn't take it, and why."""
+
+    problem: str
+
+
+class Forward:
+    """Posts to the app's webhooks: `urls` by number, without those that have none."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, urls: Mapping[str, Secret], *, patience: timedelta = PATIENCE
+    ) -> None:
+        self._session = session
+        self._urls = {number: url for number, url in urls.items() if url}
+        self._places = {number: asyncio.Semaphore(AT_A_TIME) for number in self._urls}
+        self._waiting = dict.fromkeys(self._urls, 0)
+        self.patience = patience
+
+    def wanted(self, number: str) -> bool:
+        """Whether this number's app wants to hear of what comes in."""
+        return number in self._urls
+
+    async def post(self, number: str, body: Mapping[str, Any]) -> Taken | NotTaken:
+        """Give the app a body, and read its answer: all within `patience`, at most 1 MB.
+
+        What isn't taken is logged here. Raises nothing but asyncio.CancelledError.
+        """
+        outcome = await self._post(number, json.dumps(body, separators=(",", ":")).encode("ascii"))
+        if isinstance(outcome, NotTaken):
+            what = "receipts" if "event_id" in body else "inbound"
+            _log.warning(Event.FORWARD_FAILED, number=number, what=what, problem=outcome.problem)
+        return outcome
+
+    async def _post(self, number: str, payload: bytes) -> Taken | NotTaken:
+        if self._waiting[number] >= MOST_WAITING:
+            return NotTaken("too much waits for the app")
+        deadline_s = asyncio.get_running_loop().time() + self.patience.total_seconds()
+        self._waiting[number] += 1
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                await self._places[number].acquire()
+        except TimeoutError:
+            return NotTaken("other requests kept the app busy for too long")
+        finally:
+            self._waiting[number] -= 1
+        try:
+            url = self._urls[number].reveal()
+            answer = await wire.post(self._session, url, payload, deadline_s=deadline_s, connect_s=_CONNECT_S)
+        finally:
+            self._places[number].release()
+        return _judged(number, answer) if isinstance(answer, Answer) else NotTaken(f"{answer.code}: {answer.reason}")
+
+
+def _judged(number: str, answer: Answer) -> Taken | NotTaken:
+    if not HTTPStatus(200) <= answer.http_status < HTTPStatus(300):
+        return NotTaken(f"the app answered HTTP {answer.http_status}")
+    if not answer.body.strip():
+        return Taken({})
+    try:
+        return Taken(parse_object(answer.body))
+    except HttpProblem as problem:
+        _log.info(Event.REPLY_DROPPED, number=number, problem=problem.message)
+        return Taken({})

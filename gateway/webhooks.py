@@ -1,0 +1,183 @@
+"""What came in from Picky Assist? `POST /webhooks/picky/{number}`, for its global and its event webhook.
+
+Counted first, then matched, then passed on to the app, then answered. A repetition is counted once. An inbound message
+reaches the app once; receipts may reach it again when the provider repeats them, as they do without us. What the app
+doesn't take is answered with 503, receipts too: a provider that repeats does so, and with one that doesn't nothing is
+worse. With the server away inbound messages still go to the app (fail open); receipts wait for the provider to repeat
+them, because without the server nobody knows their ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from delivery.receipts import Answer
+from delivery.receipts import Receipt as Applied
+from delivery.states import State
+from gateway import auth, relabel
+from gateway import routes as table
+from gateway.body import SMALL_LIMIT, parse_object, read, shown
+from gateway.forward import Forward, NotTaken
+from gateway.inbox import Inbox
+from gateway.intake import Intake
+from gateway.parts import Parts
+from gateway.problems import BadRequest, NotFound, Unauthorised, Unavailable, json_response
+from gateway.routes import Endpoint
+from providers import picky_webhook
+from providers.picky_webhook import Inbound, InvalidWebhook, Notice, Receipt, Receipts, Status
+from runtime.settings import Settings
+from runtime.telemetry import Event as Said
+from runtime.telemetry import get_logger
+from scheduler.meter import Event, Kind
+from scheduler.rules import NumberRules
+
+_KIND = {Status.DELIVERED: Kind.DELIVERED, Status.READ: Kind.READ}
+
+#: Refunded is failed with the credit given back; unknown changes nothing.
+_STATE = {
+    Status.SUBMITTED: State.SENT,
+    Status.DELIVERED: State.DELIVERED,
+    Status.READ: State.READ,
+    Status.FAILED: State.FAILED,
+    Status.REFUNDED: State.FAILED,
+}
+
+_log = get_logger("gateway")
+
+
+class PickyWebhooks:
+    """Takes webhooks; used from one event loop."""
+
+    def __init__(self, parts: Parts, *, forward: Forward | None = None) -> None:
+        self._applications = parts.applications
+        self._numbers = {number: parts.settings.number(number) for number in parts.settings.numbers}
+        self._intake = Intake(parts.commit, rules(parts.settings), record_ttl_s=parts.settings.record_ttl_s)
+        urls = {number: own.forward_url for number, own in self._numbers.items()}
+        self._forward = forward or Forward(parts.session, urls)
+        self._inbox = Inbox(parts.commit, self._intake, self._forward)
+        open_to_all = [number for number, own in self._numbers.items() if not own.webhook_key]
+        if open_to_all:
+            _log.warning(Said.WEBHOOKS_OPEN, numbers=open_to_all)
+
+    async def take(self, request: Request) -> Response:
+        """Take a webhook of Picky Assist: an inbound message or receipts.
+
+        The answer is the app's instant reply, or an empty object.
+        """
+        number = request.path_params["number"]
+        if number not in self._numbers:
+            raise NotFound(f"number: {shown(number)} is no number of HEADWAY_NUMBERS")
+        key = request.query_params.get("key", "")
+        self._require_key(number, key)
+        body = parse_object(await read(request, limit=SMALL_LIMIT))
+        try:
+            webhook = picky_webhook.parse(body)
+        except InvalidWebhook as problem:
+            raise BadRequest(str(problem)) from None
+        if isinstance(webhook, Receipts):
+            await self._receipts(number, webhook, key)
+        elif isinstance(webhook, Inbound):
+            return json_response(await self._inbound(number, webhook, key))
+        else:
+            await self._notice(number, webhook, key)
+        return json_response({})
+
+    async def _inbound(self, path_number: str, inbound: Inbound, key: str) -> object:
+        number = self._number_of(inbound.application, path_number, key)
+        if self._forward.wanted(number):
+            return await self._inbox.pass_on(number, inbound, key=self._numbers[number].webhook_key.reveal())
+        await self._intake.take(number, [Event(inbound.event_id, Kind.INBOUND, inbound.at_us)])
+        return {}
+
+    async def _receipts(self, path_number: str, webhook: Receipts, key: str) -> None:
+        numbers = {row.application for row in webhook.rows}
+        number_of = {application: self._number_of(application, path_number, key) for application in numbers}
+        data = webhook.raw["data"]
+        raws = data if isinstance(data, list) else [data]
+        for number in dict.fromkeys(number_of.values()):
+            mine = [at for at, row in enumerate(webhook.rows) if number_of[row.application] == number]
+            answers = await self._apply(number, [webhook.rows[at] for at in mine])
+            if self._forward.wanted(number):
+                body = relabel.receipts(webhook.raw, [raws[at] for at in mine], answers)
+                self._require_taken(await self._forward.post(number, body))
+
+    async def _apply(self, number: str, rows: Sequence[Receipt]) -> list[Answer]:
+        events = [Event(row.event_id, _KIND[row.status]) for row in rows if row.status in _KIND]
+        return await self._intake.take(number, events, [_applied(row) for row in rows])
+
+    async def _notice(self, path_number: str, notice: Notice, key: str) -> None:
+        number = self._number_of(notice.application, path_number, key)
+        if self._forward.wanted(number):
+            self._require_taken(await self._forward.post(number, notice.raw))
+
+    def _number_of(self, application: str, path_number: str, key: str) -> str:
+        """Return the number that the body means; the address's is the default, and wins where numbers share a channel.
+
+        A number without HEADWAY_APPLICATION takes any channel on its own address: nobody said which one it is.
+        Raises NotFound for a channel that no number has, Unauthorised when the other number's key isn't given.
+        """
+        own = self._numbers[path_number].application
+        if application in ("", own):
+            return path_number
+        found = self._applications.find(application)
+        if found is not None and found != path_number:
+            self._require_key(found, key)
+        if found is None and own != path_number:
+            raise NotFound(
+                f"application: {shown(application)} is the channel of no number here; "
+                "say whose it is, as in HEADWAY_APPLICATION_<number>"
+            )
+        return found or path_number
+
+    def _require_key(self, number: str, given: str) -> None:
+        expected = self._numbers[number].webhook_key
+        if expected and not auth.same(expected, given):
+            raise Unauthorised(
+                "key: is missing or wrong; the webhook's address must end with ?key=<HEADWAY_WEBHOOK_KEY>"
+            )
+
+    @staticmethod
+    def _require_taken(outcome: object) -> None:
+        if isinstance(outcome, NotTaken):
+            raise Unavailable("the app's own webhook didn't take this: send it again later")
+
+
+def endpoints(parts: Parts) -> list[Endpoint]:
+    """Return the addresses that providers call."""
+    return [Endpoint("POST", "/webhooks/picky/{number}", PickyWebhooks(parts).take)]
+
+
+def routes(parts: Parts) -> list[Route]:
+    """Return Starlette's routes of these addresses."""
+    return table.routes(endpoints(parts))
+
+
+def rules(settings: Settings) -> dict[str, NumberRules]:
+    """Return each number's rules, as far as counting needs them."""
+    found = {}
+    for number in settings.numbers:
+        own = settings.number(number)
+        found[number] = NumberRules(
+            number=number,
+            tps_milli=own.tps_milli,
+            guard_us=own.guard_us,
+            headroom_ppm=own.headroom_ppm,
+            in_flight=own.in_flight,
+            lease_ttl_us=settings.lease_ttl_ms * 1000,
+        )
+    return found
+
+
+def _applied(row: Receipt) -> Applied:
+    failed = _STATE.get(row.status) is State.FAILED
+    return Applied(
+        reference=row.reference,
+        provider_id=row.provider_id,
+        state=_STATE.get(row.status),
+        code=row.code if failed else "",
+        reason=(row.error or row.status.value) if failed else "",
+    )
