@@ -74,7 +74,7 @@ class Commit:
         return reply
 
     async def run_all(self, calls: Sequence[Call]) -> list[Any]:
-        """Run calls, heavy ones batch after batch, in no order that could be relied on; each answers by itself.
+        """Run calls: light ones in their order, heavy ones in theirs, batch after batch; each answers by itself.
 
         A refused call answers with its ResponseError. Raises BrokerUnavailable as `run` does; then each of the calls
         may have run or not.

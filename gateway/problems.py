@@ -90,8 +90,19 @@ class Unavailable(HttpProblem):
     status = _UNAVAILABLE
 
 
+async def handle(request: Request, error: Exception) -> Response:
+    """Answer an error that a caller can do something about. Starlette's exception handler."""
+    return response(request, error)
+
+
+async def handle_fault(request: Request, error: Exception) -> Response:
+    """Answer a fault of ours: what it is stands in the log, never in the answer. Starlette's exception handler."""
+    _log.error(Event.REQUEST_FAILED, path=request.url.path, problem=f"{type(error).__name__}: {error}")
+    return response(request, HttpProblem("a fault of ours; its cause stands in the gateway's log"))
+
+
 def response(request: Request, error: Exception) -> Response:
-    """Return the answer for an error, in the shape of the request's path. Starlette's exception handler."""
+    """Return the answer for an error, in the shape of the request's path."""
     status, message, problems, headers = _told(error)
     if status == _UNAVAILABLE:
         headers["retry-after"] = "1"
@@ -102,12 +113,6 @@ def response(request: Request, error: Exception) -> Response:
     if problems:
         body["errors"] = list(problems)
     return json_response(body, status=status, headers=headers, media_type="application/problem+json")
-
-
-def fault(request: Request, error: Exception) -> Response:
-    """Return the answer for a fault of ours: what it is stands in the log, never in the answer."""
-    _log.error(Event.REQUEST_FAILED, path=request.url.path, problem=f"{type(error).__name__}: {error}")
-    return response(request, HttpProblem("a fault of ours; its cause stands in the gateway's log"))
 
 
 def json_response(

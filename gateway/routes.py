@@ -26,7 +26,7 @@ class Endpoint:
     takes: type[Any] | None = None
     gives: type[Any] | None = None
     #: Where the token stands: `Authorization: Bearer`, the body's `token`, or no token is asked.
-    token: Literal["bearer", "body", ""] = ""
+    auth: Literal["bearer", "body", ""] = ""
 
     @property
     def summary(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,6 +30,13 @@ _LOOK_AGAIN_S = 0.1
 #: Never passed on: they would lead the app past us.
 _REDIRECTS = range(300, 400)
 _BAD_GATEWAY = 502
+
+
+class StatusRequest(Struct):
+    """Which number; it may be left out where there is but one. What else Picky would take is not looked at."""
+
+    token: str
+    application: str | int | None = None
 
 
 class StatusEndpoints:
