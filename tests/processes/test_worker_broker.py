@@ -37,8 +37,7 @@ def goes_on(house: House, worker: Worker, number: str, ids: list[str]) -> None:
     assert worker.returncode is None
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize(("pool", "end"), [("threads", "kill"), ("threads", "stop"), ("prefork", "kill")])
 def test_a_broker_restart_in_mid_flight_sends_nothing_twice(house: House, pool: str, end: str) -> None:
     """The provider answers while the server is away: the settle waits for it, and Celery's restore brings nothing."""
     number = house.number()

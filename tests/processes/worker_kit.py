@@ -38,6 +38,8 @@ ALONE = ("--without-gossip", "--without-mingle")
 
 POOLS = ("threads", "prefork")
 
+SINK = (sys.executable, "-m", "simulator.sink", "--port", "0")
+SINK_READY = r"^sink ready on (http://\S+)$"
 READY = '"event": "worker_ready"'
 
 
@@ -86,6 +88,14 @@ class House:
         self.sink = sink
         self.redis = server.client()
         self._serial = itertools.count(1)
+
+    @contextmanager
+    def another_sink(self, *options: str) -> Iterator[House]:
+        """The same server with a sink of its own, as if it were another provider."""
+        with RunningProcess([*SINK, *options]) as sink:
+            other = House(self.folder, self.server, sink.wait_for_line(SINK_READY)[1])
+            yield other
+            other.redis.close()
 
     def number(self) -> str:
         """Return a number that no other test has used."""
@@ -196,8 +206,8 @@ def open_house(folder: Path) -> Iterator[House]:
     with ExitStack() as stack:
         server.start()
         stack.callback(server.kill)
-        sink = stack.enter_context(RunningProcess([sys.executable, "-m", "simulator.sink", "--port", "0"]))
-        house = House(folder, server, sink.wait_for_line(r"^sink ready on (http://\S+)$")[1])
+        sink = stack.enter_context(RunningProcess(SINK))
+        house = House(folder, server, sink.wait_for_line(SINK_READY)[1])
         stack.callback(house.redis.close)
         yield house
         found = leaks(house.redis)
