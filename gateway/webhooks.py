@@ -33,7 +33,7 @@ from runtime.settings import Settings
 from runtime.telemetry import Event as Said
 from runtime.telemetry import get_logger
 from scheduler.meter import Event, Kind
-from scheduler.rules import NumberRules
+from scheduler.rules import NumberRules, rules_of
 
 _KIND = {Status.DELIVERED: Kind.DELIVERED, Status.READ: Kind.READ}
 
@@ -158,18 +158,7 @@ def routes(parts: Parts) -> list[Route]:
 
 def rules(settings: Settings) -> dict[str, NumberRules]:
     """Return each number's rules, as far as counting needs them."""
-    found = {}
-    for number in settings.numbers:
-        own = settings.number(number)
-        found[number] = NumberRules(
-            number=number,
-            tps_milli=own.tps_milli,
-            guard_us=own.guard_us,
-            headroom_ppm=own.headroom_ppm,
-            in_flight=own.in_flight,
-            lease_ttl_us=settings.lease_ttl_ms * 1000,
-        )
-    return found
+    return {n: rules_of(settings.number(n), lease_ttl_ms=settings.lease_ttl_ms) for n in settings.numbers}
 
 
 def _applied(row: Receipt) -> Applied:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runtime.settings import NumberSettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRules:
@@ -22,5 +24,18 @@ class NumberRules:
     lease_ttl_us: int
     shape_fields: tuple[str, ...] = ()
     max_rows: int = 100
-    #: DESIGN: a lease is capped by bytes too, so that one Celery message stays small.
+    #: A lease is capped by bytes too, so that one Celery message stays small.
     max_bytes: int = 256 * 1024
+
+
+def rules_of(own: NumberSettings, *, lease_ttl_ms: int, shape_fields: tuple[str, ...] = ()) -> NumberRules:
+    """Return the rules that follow from a number's settings; who doesn't lease leaves `shape_fields` out."""
+    return NumberRules(
+        number=own.number,
+        tps_milli=own.tps_milli,
+        guard_us=own.guard_us,
+        headroom_ppm=own.headroom_ppm,
+        in_flight=own.in_flight,
+        lease_ttl_us=lease_ttl_ms * 1000,
+        shape_fields=shape_fields,
+    )

@@ -22,7 +22,7 @@ from providers import catalogue
 from runtime.connect import check_server, connect, wait_for_server
 from runtime.settings import Settings
 from runtime.telemetry import Event, get_logger
-from scheduler.rules import NumberRules
+from scheduler.rules import NumberRules, rules_of
 from worker import transport
 from worker.bell import Bell
 from worker.courier import Courier, ProviderOf
@@ -76,14 +76,8 @@ class Lifecycle:
         if rules is None:
             settings = self.parts.settings
             own = settings.number(number)
-            rules = self._rules[number] = NumberRules(
-                number=number,
-                tps_milli=own.tps_milli,
-                guard_us=own.guard_us,
-                headroom_ppm=own.headroom_ppm,
-                in_flight=own.in_flight,
-                lease_ttl_us=settings.lease_ttl_ms * 1000,
-                shape_fields=catalogue.shape_fields(own.provider),
+            rules = self._rules[number] = rules_of(
+                own, lease_ttl_ms=settings.lease_ttl_ms, shape_fields=catalogue.shape_fields(own.provider)
             )
         return rules
 
