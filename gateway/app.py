@@ -22,6 +22,7 @@ from gateway.push_shapes import PushAnswer, PushRequest
 from gateway.reports import Report, ReportEndpoint, ReportRequest
 from gateway.routes import Endpoint, routes
 from gateway.status import StatusEndpoints, StatusRequest
+from gateway.webhooks import endpoints as webhook_endpoints
 from headway.errors import BrokerUnavailable
 from runtime.settings import Settings
 
@@ -53,6 +54,7 @@ def endpoints(parts: Parts) -> list[Endpoint]:
     message, number, health = MessageEndpoint(parts), NumberEndpoints(parts), HealthEndpoints(parts)
     served = [
         Endpoint("POST", "/api/v2/push", push.push, takes=PushRequest, gives=PushAnswer, auth="body"),
+        *webhook_endpoints(parts),
         Endpoint("POST", "/api/v2/delivery-report", report.report, takes=ReportRequest, gives=Report, auth="body"),
         Endpoint("POST", "/api/v2/device-status", status.device, takes=StatusRequest, auth="body"),
         Endpoint("POST", "/api/v2/check-balance", status.balance, takes=StatusRequest, auth="body"),

@@ -42,16 +42,13 @@ class Pushed:
     number: str
     rows: Sequence[Message]
     push_id: int
+    #: The ids of the rows, in their order: those after the push's own.
+    ids: Sequence[str]
 
     @property
     def first(self) -> int:
         """The id of the first row."""
         return self.push_id + 1
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the rows, in their order."""
-        return [str(id) for id in range(self.first, self.first + len(self.rows))]
 
     def calls(self, record_ttl_s: int) -> Iterator[Call]:
         """Yield the calls that enqueue it, CHUNK rows each, in the order of its rows: a push has one class."""
@@ -88,7 +85,8 @@ class PushEndpoint:
         body = await read(request, limit=PUSH_LIMIT)
         large = len(body) > LARGE
         number, rows = await self._parts.build(lambda: self._checked(body)) if large else self._checked(body)
-        pushed = Pushed(number, rows, await self._parts.serials.take(len(rows) + 1))
+        push_id = await self._parts.serials.take(len(rows) + 1)
+        pushed = Pushed(number, rows, push_id, [str(id) for id in range(push_id + 1, push_id + 1 + len(rows))])
         if large or len(rows) > CHUNK:
             await self._enqueue_large(pushed)
         else:
