@@ -1,0 +1,461 @@
+"""What should the scripts do? The same rules in plain Python, without a server.
+
+Numbers are doubles and whole digits where the scripts' are, so that a test can compare exactly. The only things taken
+from the scripts themselves are their tunable constants.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+from importlib import resources
+
+from delivery.settle import MOST_ATTEMPTS, Ended, Ending, Settlement
+from delivery.states import State, may_come_from
+from priorities.table import TABLE
+from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wait
+from scheduler.leases import Begun
+from scheduler.meter import DEBT_CAP_EVENTS, DEBT_CAP_S, Event
+from scheduler.rules import NumberRules
+
+EVENT_UE = 1_000_000
+
+
+def constant(file: str, name: str) -> int:
+    """Read a tunable constant of an include of the scheduler."""
+    source = (resources.files("scheduler") / "lua" / "include" / file).read_text()
+    names, values = re.search(rf"local (\w*[\w, ]*\b{name}\b[\w, ]*) = ([\d, ]+)", source).groups()  # type: ignore[union-attr]
+    return int(values.split(", ")[names.split(", ").index(name)])
+
+
+SKIPS = constant("take.lua", "SKIPS")
+SLACK_US = constant("room.lua", "SLACK_US")
+GATHER_US = constant("room.lua", "GATHER_US")
+HEADROOM_MEMORY_US = constant("grant.lua", "HEADROOM_MEMORY_US")
+
+
+def whole(number: float) -> int:
+    """Round as the scripts write numbers down."""
+    return int(f"{number:.0f}")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One envelope on a lane, as its publisher meant it. `step`: of its class kwarg, if it has one."""
+
+    id: str
+    body: str
+    to: str = ""
+    shape: str = ""
+    step: int | None = None
+    not_before: int = 0
+    expires: float = math.inf
+    refused: str = ""
+
+    def verdict(self, now: int) -> str:
+        """Say what a lease makes of it."""
+        if self.refused:
+            return f"refused: {self.refused}"
+        return "expired" if self.expires <= now else "send"
+
+
+@dataclass(slots=True)
+class Lease:
+    """A lease's record."""
+
+    id: str
+    holder: str
+    at: int
+    charged: int
+    rows: list[tuple[str, int]]
+    deadline: int
+    state: str = "leased"
+    token: str = ""
+
+
+@dataclass(slots=True)
+class Record:
+    """The part of a message's record that the scripts decide."""
+
+    state: str
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class Allocation:
+    """What the number may spend."""
+
+    tps_milli: int
+    events: int
+    window_us: int
+
+
+@dataclass(slots=True)
+class Measured:
+    """The meter as one lease finds and spends it."""
+
+    spent: int
+    behind: float
+    headroom: int
+    pace_at: float
+
+
+@dataclass(slots=True)
+class Taking:
+    """A lease that is being built."""
+
+    rows: list[LeasedRow] = field(default_factory=list)
+    held: list[tuple[int, Item]] = field(default_factory=list)
+    people: set[str] = field(default_factory=set)
+    shape: str | None = None
+    taken: int = 0
+    size: int = 0
+    moved: int = 0
+
+
+class Model:
+    """One number: its lanes (head first), leases, parked messages, records and meter."""
+
+    def __init__(self, rules: NumberRules) -> None:
+        self.rules = rules
+        self.live_tps_milli = 0
+        self.paused = False
+        self.lanes: dict[int, list[Item]] = {rule.class_.priority: [] for rule in TABLE}
+        self.leases: dict[str, Lease] = {}
+        self.leased: dict[str, tuple[int, Item]] = {}
+        self.kept: dict[str, tuple[int, Item]] = {}
+        self.deferred: dict[str, int] = {}
+        self.uncertain: dict[str, int] = {}
+        self.dead: dict[str, int] = {}
+        self.records: dict[str, Record] = {}
+        self.window: dict[str, int] = {}
+        self.debt_ue, self.debt_at = 0, 0
+        self.pace_at: int | None = None
+        self.uncontrolled_at: int | None = None
+        self.totals = {"send": 0, "inbound": 0, "delivered": 0, "read": 0}
+        self.seen: set[str] = set()
+
+    # --- the meter
+
+    def allocation(self) -> Allocation:
+        """Return what holds now."""
+        tps = self.live_tps_milli or self.rules.tps_milli
+        window = max(1_000_000, math.ceil(1_000_000_000 / tps)) + self.rules.guard_us
+        return Allocation(tps, max(1, tps // 1000), window)
+
+    def spent(self, now: int, a: Allocation) -> int:
+        """Forget what has left the window; return the rest."""
+        self.window = {what: at for what, at in self.window.items() if at > now - a.window_us}
+        return self.total()
+
+    def total(self) -> int:
+        """Return what stands in the window, forgotten or not."""
+        return sum(int(what.rsplit(":", 1)[1]) for what in self.window)
+
+    def behind(self, now: int, a: Allocation) -> int:
+        """Return the debt now, in millionths of an event."""
+        return max(0, math.floor(self.debt_ue - (now - self.debt_at) * a.tps_milli / 1000))
+
+    def charge(self, what: str, events: int, now: int, behind: float) -> None:
+        """Put events on the meter."""
+        self.window[f"{what}:{events}"] = now
+        self.debt_ue, self.debt_at = whole(behind + events * EVENT_UE), now
+
+    def refund(self, lease: Lease, unspent: int) -> None:
+        """Give back what never left, as far as it is no history."""
+        unspent = min(unspent, lease.charged)
+        if unspent <= 0:
+            return
+        if self.window.pop(f"{lease.id}:{lease.charged}", None) is not None:
+            if lease.charged > unspent:
+                self.window[f"{lease.id}:{lease.charged - unspent}"] = lease.at
+            self.debt_ue = max(0, self.debt_ue - unspent * EVENT_UE)
+        self.totals["send"] -= unspent
+        lease.charged -= unspent
+
+    def count(self, events: list[Event], now: int) -> int:
+        """Count what nobody can refuse."""
+        a = self.allocation()
+        self.spent(now, a)
+        behind, most = self.behind(now, a), max(DEBT_CAP_EVENTS, a.tps_milli * DEBT_CAP_S / 1000) * EVENT_UE
+        debt, at = float(self.debt_ue), self.debt_at
+        new = [event for i, event in enumerate(events) if event.id not in {e.id for e in events[:i]} | self.seen]
+        fresh: list[Event] = []
+        for event in new:
+            self.seen.add(event.id)
+            self.totals[event.kind.value] += 1
+            age = 0 if event.at_us is None else max(0, now - event.at_us)
+            fresh += [event] if age < a.window_us else []
+            if age * a.tps_milli / 1000 < most:
+                pours = max(at, now - age)
+                debt = max(0.0, debt - (pours - at) * a.tps_milli / 1000) + EVENT_UE
+                at = pours
+        if new:
+            if fresh:
+                self.window[f"headway:seen:{self.rules.number}:{fresh[0].id}:{len(fresh)}"] = now
+            most = max(behind, most)
+            if debt - (now - at) * a.tps_milli / 1000 > most:
+                debt, at = most, now
+            self.debt_ue, self.debt_at, self.uncontrolled_at = whole(debt), at, now
+        return len(new)
+
+    # --- lease
+
+    def lease(self, lease_id: str, holder: str, now: int) -> Decision:
+        """Take what may leave now."""
+        if lease_id in self.leases:
+            return self._again(self.leases[lease_id], now)
+        if self.paused:
+            return Refuse(now, "paused")
+        if len(self.leases) >= self.rules.in_flight:
+            return Wait(now, now + 50_000, Because.IN_FLIGHT)
+        self._promote(now)
+        a = self.allocation()
+        m = self._measure(now, a)
+        t = Taking()
+        wait: tuple[int, Because] = (0, Because.EMPTY)
+        for rule in TABLE:
+            step = rule.class_.priority
+            if not self.lanes[step]:
+                continue
+            fits, until, because, interval = self._room(now, a, m, rule.headroom_share_ppm, rule.paced)
+            before = t.taken
+            is_open = self._take(step, t, fits, now)
+            m.spent += t.taken - before
+            m.behind += (t.taken - before) * EVENT_UE
+            if rule.paced:
+                m.pace_at += (t.taken - before) * interval
+            if not is_open:
+                wait = (until, because) if fits < 1 else (now, Because.AGAIN)
+                break
+        if not t.rows:
+            return self._nothing(t, wait, now)
+        return self._grant(lease_id, holder, t, m, now)
+
+    def _again(self, lease: Lease, now: int) -> Grant:
+        rows = []
+        for id_, charged in lease.rows:
+            step, item = self.leased[id_]
+            verdict = "send" if charged else f"refused: {item.refused}" if item.refused else "expired"
+            rows.append(LeasedRow(id_, step, verdict, "null" if item.refused else item.body))
+        return Grant(now, lease.deadline, lease.charged, tuple(rows))
+
+    def _promote(self, now: int) -> None:
+        due = sorted((at, id_) for id_, at in self.deferred.items() if at <= now // 1000)[:50]
+        for _, id_ in reversed(due):
+            del self.deferred[id_]
+            step, item = self.kept.pop(id_)
+            self.lanes[step].insert(0, item)
+
+    def _measure(self, now: int, a: Allocation) -> Measured:
+        recently = self.uncontrolled_at is not None and now - self.uncontrolled_at < HEADROOM_MEMORY_US
+        headroom = self.rules.headroom_ppm if recently else 0
+        slowest = a.window_us / max(1, math.floor(a.events - a.events * headroom / 1e6))
+        pace_at: float = max(now - SLACK_US, now if self.pace_at is None else self.pace_at)
+        if pace_at > now + SLACK_US + slowest + 1:
+            pace_at = now
+        return Measured(self.spent(now, a), self.behind(now, a), headroom, pace_at)
+
+    def _room(self, now: int, a: Allocation, m: Measured, share: int, paced: bool) -> tuple[int, int, Because, float]:
+        cap = max(1, math.floor(a.events - a.events * m.headroom * share / 1e12))
+        interval = a.window_us / cap
+        fits = min(cap - m.spent, math.floor(a.events - m.behind / EVENT_UE))
+        if cap - m.spent < 1:
+            over, ends = m.spent + 1 - cap, now
+            for at, what in sorted((at, what.encode()) for what, at in self.window.items())[:50]:
+                over, ends = over - int(what.rsplit(b":", 1)[1]), at + a.window_us
+                if over <= 0:
+                    break
+            return 0, ends, Because.WINDOW, interval
+        if fits < 1:
+            until = now + math.ceil((m.behind - (a.events - 1) * EVENT_UE) * 1000 / a.tps_milli)
+            return 0, until, Because.DEBT, interval
+        if paced:
+            by_pace = math.floor((now + SLACK_US - m.pace_at) / interval) + 1
+            if by_pace < 1:
+                gathered = max(0, math.floor(GATHER_US / interval) - 1)
+                return 0, math.ceil(m.pace_at - SLACK_US + gathered * interval), Because.PACE, interval
+            fits = min(fits, by_pace)
+        return fits, 0, Because.EMPTY, interval
+
+    def _take(self, step: int, t: Taking, room: int, now: int) -> bool:
+        lane = self.lanes[step]
+        want = min(self.rules.max_rows - len(t.rows), room + SKIPS)
+        looked_at = lane[:want]
+        gone, is_open = 0, True
+        for item in looked_at:
+            verdict = item.verdict(now)
+            if any(row.id == item.id for row in t.rows) or item.id in self.leased or item.id in self.kept:
+                t.moved += 1
+            elif item.step not in (None, step):
+                self.lanes[item.step or 0].append(item)
+                t.moved += 1
+            elif verdict == "send" and item.not_before > now:
+                self.kept[item.id] = (step, item)
+                self.deferred[item.id] = math.ceil(item.not_before / 1000)
+                t.moved += 1
+            else:
+                sends = verdict == "send"
+                body = "null" if item.refused else item.body
+                joins = room >= 1 and item.to not in t.people and t.shape in (None, item.shape)
+                is_open = (joins or not sends) and (not t.rows or t.size + len(body) <= self.rules.max_bytes)
+                if not is_open:
+                    break
+                if sends:
+                    t.taken, room, t.shape = t.taken + 1, room - 1, item.shape
+                    t.people.add(item.to)
+                t.size += len(body)
+                t.rows.append(LeasedRow(item.id, step, verdict, body))
+                t.held.append((step, item))
+            gone += 1
+        del lane[:gone]
+        return is_open and len(looked_at) < want
+
+    def _nothing(self, t: Taking, wait: tuple[int, Because], now: int) -> Wait:
+        if t.moved:
+            return Wait(now, now, Because.AGAIN)
+        due = min(self.deferred.values(), default=0) * 1000
+        until = due if now < due < wait[0] or wait[0] == 0 else wait[0]
+        return Wait(now, until, wait[1])
+
+    def _grant(self, lease_id: str, holder: str, t: Taking, m: Measured, now: int) -> Grant:
+        deadline = now + self.rules.lease_ttl_us
+        rows = [(row.id, int(row.verdict == "send")) for row in t.rows]
+        self.leases[lease_id] = Lease(lease_id, holder, now, t.taken, rows, deadline)
+        self.leased.update({item.id: (step, item) for step, item in t.held})
+        if t.taken:
+            self.charge(lease_id, t.taken, now, m.behind - t.taken * EVENT_UE)
+            self.pace_at = whole(m.pace_at)
+            self.totals["send"] += t.taken
+        return Grant(now, deadline, t.taken, tuple(t.rows))
+
+    # --- begin, renew, settle, end
+
+    def begin(self, lease_id: str, holder: str, token: str, now: int) -> Begun:
+        """Pass the fence."""
+        lease = self.leases.get(lease_id)
+        if lease is None or lease.holder != holder:
+            return Begun.LOST
+        if lease.state == "sending":
+            return Begun.BEGUN if lease.token == token else Begun.TAKEN
+        a = self.allocation()
+        total, what = self.spent(now, a), f"{lease.id}:{lease.charged}"
+        problem = Begun.PAUSED if self.paused else None
+        if problem is None and lease.charged:
+            if what in self.window:
+                self.window[what] = now
+            elif total + lease.charged <= a.events:
+                self.charge(lease.id, lease.charged, now, self.behind(now, a))
+            else:
+                problem = Begun.STALE
+        if problem is not None:
+            self.refund(lease, lease.charged)
+            self._hand_back([id_ for id_, _ in lease.rows])
+            del self.leases[lease_id]
+            return problem
+        lease.state, lease.token, lease.at = "sending", token, now
+        lease.deadline = now + self.rules.lease_ttl_us
+        return Begun.BEGUN
+
+    def renew(self, lease_ids: list[str], now: int) -> list[str]:
+        """Move deadlines; return what has ended."""
+        for lease in (self.leases[id_] for id_ in lease_ids if id_ in self.leases):
+            lease.deadline = now + self.rules.lease_ttl_us
+        return [id_ for id_ in lease_ids if id_ not in self.leases]
+
+    def settle(self, lease_id: str, rows: list[Settlement], now: int) -> list[str]:
+        """Write down what became of rows."""
+        lease = self.leases.get(lease_id)
+        mine = {id_ for id_, _ in lease.rows} if lease else set()
+        settled: dict[str, bool] = {}
+        back: list[tuple[int, Item]] = []
+        reply = []
+        for row in rows:
+            late = False
+            held = self.leased.pop(row.message_id, None) if row.message_id in mine else None
+            if held:
+                settled[row.message_id] = not row.left
+            elif row.message_id not in settled:
+                held = self._late(row)
+                late = held is not None
+            reply.append(self._place(row, held, late, back, now) if held else "")
+        for step, item in reversed(back):
+            self.lanes[step].insert(0, item)
+        if lease:
+            charged = dict(lease.rows)
+            self.refund(lease, sum(charged[id_] for id_, unspent in settled.items() if unspent))
+            lease.rows = [(id_, charge) for id_, charge in lease.rows if id_ not in settled]
+            if not lease.rows:
+                del self.leases[lease_id]
+        return reply
+
+    def _late(self, row: Settlement) -> tuple[int, Item] | None:
+        record = self.records.get(row.message_id)
+        from_uncertain = State.UNCERTAIN in may_come_from(row.state)
+        if record and record.state == "uncertain" and from_uncertain and row.message_id in self.uncertain:
+            del self.uncertain[row.message_id]
+            return self.kept.pop(row.message_id)
+        return None
+
+    def _place(
+        self, row: Settlement, held: tuple[int, Item], late: bool, back: list[tuple[int, Item]], now: int
+    ) -> str:
+        record = self.records.setdefault(row.message_id, Record(""))
+        if row.left and not late:
+            record.attempts += 1
+        attempts = record.attempts if row.left else 0
+        state, at = row.state, now / 1000
+        if state is State.DEFERRED and attempts >= MOST_ATTEMPTS:
+            state = State.DEAD
+        elif state is State.DEFERRED:
+            at += min(3_600_000, (row.retry_ms or 0) * 2 ** max(0, attempts - 1))
+        places = {State.DEFERRED: self.deferred, State.UNCERTAIN: self.uncertain, State.DEAD: self.dead}
+        if state in places:
+            places[state][row.message_id] = whole(at)
+            self.kept[row.message_id] = held
+        elif state is State.WAITING:
+            back.append(held)
+        record.state = state.value
+        return state.value
+
+    def end(self, lease_id: str, when: Ending, now: int) -> Ended:
+        """End a lease that nobody will settle."""
+        lease = self.leases.get(lease_id)
+        if lease is None:
+            return Ended("gone")
+        begun = lease.state == "sending"
+        if (when is Ending.EXPIRED and lease.deadline > now) or (when is Ending.UNBEGUN and begun):
+            return Ended("held")
+        unknown = [id_ for id_, charged in lease.rows if begun and charged]
+        back = [(id_, charged) for id_, charged in lease.rows if id_ not in unknown]
+        for id_ in unknown:
+            self.kept[id_] = self.leased.pop(id_)
+            self.uncertain[id_] = whole(now / 1000)
+            record = self.records.setdefault(id_, Record(""))
+            record.state, record.attempts = "uncertain", record.attempts + 1
+        self.refund(lease, sum(charged for _, charged in back))
+        self._hand_back([id_ for id_, _ in back])
+        del self.leases[lease_id]
+        return Ended("uncertain", len(unknown)) if unknown else Ended("returned", len(back))
+
+    def _hand_back(self, ids: list[str]) -> None:
+        for id_ in reversed(ids):
+            step, item = self.leased.pop(id_)
+            self.lanes[step].insert(0, item)
+
+    # --- what others do
+
+    def push(self, step: int, items: list[Item]) -> int:
+        """Accept messages by the push script: each id once."""
+        new = 0
+        for item in items:
+            if item.id not in self.records:
+                self.records[item.id] = Record("waiting")
+                self.lanes[step].append(item)
+                new += 1
+        return new
+
+    def change(self, **rules: int) -> None:
+        """Change rules."""
+        self.rules = replace(self.rules, **rules)  # type: ignore[arg-type]
