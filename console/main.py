@@ -64,7 +64,7 @@ def _add(commands: Iterable[click.Command]) -> None:
         cli.add_command(command)
 
 
-_add((processes.worker, push.push, look.status, look.numbers, look.explain))
+_add((processes.worker, processes.gateway, push.push, look.status, look.numbers, look.explain))
 _add((change.pause, change.resume, change.tps, change.number, look.url, processes.simulator))
 
 

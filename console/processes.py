@@ -1,6 +1,6 @@
-"""How does `headway` become a worker or the simulator?
+"""How does `headway` become a worker, the gateway or the simulator?
 
-By exec: what runs is Celery's own worker and the simulator's own module, with nothing of ours around it.
+By exec: what runs is Celery's own worker, and the gateway's and simulator's own modules, with nothing of ours around it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: Sends wait for the provider, not for the processor.
 THREADS = 16
+
+#: Where apps find the gateway unless told otherwise.
+GATEWAY_PORT = 8080
 
 
 def worker_command(numbers: Sequence[str], *, concurrency: int | None = None, pool: str = "threads") -> list[str]:
@@ -71,6 +74,28 @@ def worker(*, numbers: tuple[str, ...], concurrency: int | None, pool: str) -> N
         settings.number(number)
     command = worker_command(numbers, concurrency=concurrency, pool=pool)
     _become(command, worker_environment(settings, os.environ))
+
+
+@click.command(short_help="Start the HTTP gateway.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=GATEWAY_PORT, type=click.IntRange(0, 65535), show_default=True, help="0: a free one.")
+def gateway(*, host: str, port: int) -> None:
+    r"""Start the HTTP gateway: pushes and webhooks come in, apps and people look and change.
+
+    It listens on this machine only until --host says otherwise, and speaks plain HTTP: put what ends TLS before it.
+    Apps present one of the tokens of HEADWAY_API_TOKENS. SIGTERM ends it when the requests that it has are answered.
+
+    \b
+    Example:
+      HEADWAY_API_TOKENS=s3cret headway gateway --port 8080
+    """
+    read_settings()
+    _become(gateway_command("--host", host, "--port", str(port)), {**os.environ, "PYTHONPATH": _with_root(os.environ)})
+
+
+def gateway_command(*arguments: str) -> list[str]:
+    """Return the command that starts the gateway. -P: a folder named `gateway` in the current directory isn't ours."""
+    return [sys.executable, "-P", "-m", "gateway.serve", *arguments]
 
 
 @click.command(

@@ -297,6 +297,15 @@ def test_a_pool_without_an_event_loop_is_refused(become: list[Any], pool: str) -
     assert become == []
 
 
+def test_the_gateway_is_its_own_module(become: list[Any]) -> None:
+    """`headway gateway` becomes the gateway's module, wherever it is called and whatever lies there."""
+    assert CliRunner().invoke(cli, ["gateway", "--host", "::1", "--port", "0"]).exit_code == 0
+    (path, words, environ) = become[0]
+    command = [sys.executable, "-P", "-m", "gateway.serve", "--host", "::1", "--port", "0"]
+    assert (path, words) == (sys.executable, command)
+    assert environ["PYTHONPATH"].split(os.pathsep)[0] == str(processes.ROOT)
+
+
 def test_the_simulator_takes_its_own_options(become: list[Any]) -> None:
     """Everything after `headway simulator`, --help too, is the sink's; no folder of the caller's stands in for it."""
     assert CliRunner().invoke(cli, ["simulator", "--port", "0", "--help"]).exit_code == 0
