@@ -82,7 +82,7 @@ class Inbox:
         looks = [Receipt(provider_id=inbound.context_id)] if inbound.context_id else []
         event = Event(inbound.event_id, Kind.INBOUND, inbound.at_us)
         ttl = self._forward.patience + _CLAIM_MARGIN
-        results: list[Any] = await asyncio.gather(
+        results: tuple[Any, ...] = await asyncio.gather(
             self._intake.take(number, [event], looks),
             self._commit.run(claims.claim(number, inbound.event_id, token=token, ttl=ttl)),
             return_exceptions=True,
@@ -99,7 +99,7 @@ class Inbox:
             answer = json.dumps(outcome.answer, separators=(",", ":")).encode("ascii")
             call = claims.done(number, inbound.event_id, token=token, answer=answer)
             events = [Event(f"reply:{inbound.event_id.removeprefix('in:')}", Kind.SEND)] if outcome.replies else []
-        results: list[Any] = await asyncio.gather(
+        results: tuple[Any, ...] = await asyncio.gather(
             self._intake.take(number, events), self._commit.run(call), return_exceptions=True
         )
         for result in results:

@@ -1,0 +1,199 @@
+"""Is every documented webhook body read, loose types and all, and every other one refused with the field's name?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from providers.picky_webhook import Inbound, InvalidWebhook, Notice, Receipts, Status, parse
+
+#: A body that a user recorded in production.
+RECORDED = {
+    "number": "61400000000",
+    "message-in": "Hello",
+    "message_in_raw": "Hello",
+    "type": 1,
+    "application": 121,
+    "unique-id": "751403635",
+    "project-id": 501326,
+    "direction": 0,
+    "name": "E",
+}
+#: Built from the table of the event webhook's page.
+EVENT = {
+    "project_id": 27,
+    "event_id": 1,
+    "data": [
+        {
+            "push_id": 7478630,
+            "msg_id": 9844217,
+            "number": "934343442290",
+            "status": 1,
+            "reference_number": "r-1",
+            "error_message": "",
+        }
+    ],
+}
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    """Return an event webhook with one receipt, some of whose fields are other ones; `...` takes one out."""
+    changed = {**EVENT["data"][0], **fields}  # type: ignore[index]  # the sample's data is a list
+    return {**EVENT, "data": [{name: value for name, value in changed.items() if value is not ...}]}
+
+
+def inbound(**fields: Any) -> dict[str, Any]:
+    """Return an inbound message with other fields; `...` takes one out."""
+    changed = {**RECORDED, **{name.replace("__", "-"): value for name, value in fields.items()}}
+    return {name: value for name, value in changed.items() if value is not ...}
+
+
+def test_an_inbound_message_as_recorded() -> None:
+    """Sender, channel and id are text, whatever they were; the body is kept for the app."""
+    assert parse(RECORDED) == Inbound(
+        event_id="in:751403635", number="61400000000", application="121", context_id="", at_us=None, raw=RECORDED
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        inbound(unique__id=751403635, number=61400000000, application="121", direction="0", type="1"),
+        inbound(direction=..., name=..., type=...),
+        inbound(message_in_raw=..., message__in__raw="Hello", Location={"lat": "1", "long": "2"}),
+        inbound(location={"lat": 1.5}, contact=[], interactive={"type": 1, "id": "ref1"}, payload=None),
+        inbound(message_in_raw=5, message__in=5, name=None),
+        inbound(number="Family @Ann Ö", group__id="g", media__url="https://x/y", **{"my-own-variable": [1, {"a": 2}]}),
+        inbound(number="", messenger_id=2045),
+        inbound(application=..., channel_id=121),
+    ],
+)
+def test_inbound_messages_are_read_leniently(body: dict[str, Any]) -> None:
+    """Numbers or text, both spellings of a key, fields missing, more fields than documented."""
+    found = parse(body)
+    assert isinstance(found, Inbound)
+    assert (found.event_id, found.application, found.raw) == ("in:751403635", "121", body)
+    assert found.number
+
+
+def test_a_reply_names_the_message_that_it_answers() -> None:
+    """By the provider's id."""
+    found = parse(inbound(context__msg__id=9844217))
+    assert isinstance(found, Inbound)
+    assert found.context_id == "9844217"
+
+
+def test_a_receipt_as_documented() -> None:
+    """Ids are compared as text; the event's id is the message's and what happened to it."""
+    found = parse(EVENT)
+    assert isinstance(found, Receipts)
+    (receipt,) = found.rows
+    assert (receipt.event_id, receipt.status) == ("9844217:delivered", Status.DELIVERED)
+    assert (receipt.provider_id, receipt.reference, receipt.push_id) == ("9844217", "r-1", "7478630")
+    assert (receipt.to, receipt.application, receipt.error) == ("934343442290", "", "")
+    assert found.raw == EVENT
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (0, Status.UNKNOWN),
+        (1, Status.DELIVERED),
+        ("2", Status.FAILED),
+        (3, Status.READ),
+        ("4", Status.SUBMITTED),
+        (5, Status.REFUNDED),
+        (6, Status.UNKNOWN),
+    ],
+)
+def test_each_status_has_its_meaning(said: object, status: Status) -> None:
+    """The numbers have no order; one that was added since is unknown, not an error."""
+    found = parse(row(status=said))
+    assert isinstance(found, Receipts)
+    assert found.rows[0].status is status
+
+
+def test_receipts_are_read_leniently() -> None:
+    """Text or number, one row without its list, one id of the two, the channel in row or body, an error's words."""
+    changed = row(
+        msg_id="9844217", push_id="1", reference_number=..., channel_id=8, error_code=131, error_message=" a\nb "
+    )
+    found = parse({**changed, "event_id": "1", "data": changed["data"][0], "application": 9})
+    assert isinstance(found, Receipts)
+    receipt = found.rows[0]
+    assert (receipt.provider_id, receipt.application, receipt.code, receipt.error) == ("9844217", "8", "131", "a b")
+    by_reference = parse({**row(msg_id=..., reference_number=17), "application": 9})
+    assert isinstance(by_reference, Receipts)
+    receipt = by_reference.rows[0]
+    assert (receipt.event_id, receipt.reference, receipt.application) == ("17:delivered", "17", "9")
+
+
+def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
+    """JSON can carry it, a key of the server can't."""
+    found = parse(inbound(unique__id="\ud83d1"))
+    assert isinstance(found, Inbound)
+    assert found.event_id == "in:?1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        inbound(direction=1),
+        {"event_id": 2, "data": {"anything": 1}},
+        {"event_id": "3", "project_id": 1},
+        {"event_id": 4},
+        {"event_id": 77},
+    ],
+)
+def test_what_uses_no_tps_is_a_notice(body: dict[str, Any]) -> None:
+    """The echo of a message of our own, and the events that aren't receipts, new ones too."""
+    assert isinstance(parse(body), Notice)
+
+
+HOSTILE = [
+    ({}, "unique-id"),
+    (inbound(unique__id=...), "unique-id"),
+    (inbound(unique__id=""), "unique-id"),
+    (inbound(unique__id=1.5), "unique-id"),
+    (inbound(unique__id=True), "unique-id"),
+    (inbound(unique__id=["1"]), "unique-id"),
+    (inbound(unique__id="x" * 129), "unique-id"),
+    (inbound(number=...), "number"),
+    (inbound(number={"a": 1}), "number"),
+    (inbound(number="9" * 513), "number"),
+    (inbound(application=[8]), "application"),
+    (inbound(application="8" * 129), "application"),
+    (inbound(direction=2), "direction"),
+    (inbound(direction="in"), "direction"),
+    (inbound(message_in_raw={"a": 1}), "message_in_raw"),
+    (inbound(message__in="x" * 65_537), "message-in"),
+    (inbound(context__msg__id=[]), "context-msg-id"),
+    ({"event_id": "one"}, "event_id"),
+    ({"event_id": -1}, "event_id"),
+    ({"event_id": {}}, "event_id"),
+    ({"event_id": 1}, "data"),
+    ({"event_id": 1, "data": None}, "data"),
+    ({"event_id": 1, "data": "rows"}, "data"),
+    ({"event_id": 1, "data": [{}] * 10_001}, "data"),
+    ({"event_id": 1, "data": [[]]}, "data[0]"),
+    ({"event_id": 1, "data": [EVENT["data"][0], 7]}, "data[1]"),  # type: ignore[index]  # the sample's data is a list
+    (row(msg_id=..., reference_number=...), "data[0].msg_id"),
+    (row(msg_id={"a": 1}), "data[0].msg_id"),
+    (row(reference_number="r" * 513), "data[0].reference_number"),
+    (row(status=...), "data[0].status"),
+    (row(status=None), "data[0].status"),
+    (row(status="read"), "data[0].status"),
+    (row(status=True), "data[0].status"),
+    (row(status="²"), "data[0].status"),
+    (row(channel_id=[]), "data[0].channel_id"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), HOSTILE)
+def test_what_cant_be_read_names_its_field(body: dict[str, Any], field: str) -> None:
+    """Nothing is guessed of what is counted by."""
+    with pytest.raises(InvalidWebhook) as caught:
+        parse(body)
+    assert caught.value.field == field
+    assert str(caught.value).startswith(f"{field}: ")
