@@ -16,7 +16,6 @@ from scheduler import control
 from tests.harness.processes import RunningProcess
 from tests.harness.waiting import wait_until
 from tests.processes.worker_kit import (
-    ALONE,
     BACK_WITHIN,
     POOLS,
     START,
@@ -190,11 +189,10 @@ def test_events_tell_of_the_worker_and_its_parcels(house: House) -> None:
         assert private not in json.dumps(seen)
 
 
-@pytest.mark.parametrize("args", [(), ALONE])
-def test_a_paused_number_rests_until_it_is_resumed(house: House, args: tuple[str, ...]) -> None:
+def test_a_paused_number_rests_until_it_is_resumed(house: House) -> None:
     """What waits stays where it is, the other number goes on; on resuming all leaves in its order, at once."""
     number, other = house.number(), house.number()
-    with house.worker(number, other, args=args) as worker:
+    with house.worker(number, other) as worker:
         worker.ready()
         control.pause(house.redis, number, by="a test")
         ids = house.push(number, 3)
