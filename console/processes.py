@@ -1,6 +1,6 @@
 """How does `headway` become a worker, the gateway or the simulator?
 
-By exec: what runs is Celery's own worker, and the gateway's and simulator's own modules, with nothing of ours around it.
+By exec: what runs is Celery's own worker, and the modules of gateway and simulator, with nothing of ours around it.
 """
 
 from __future__ import annotations

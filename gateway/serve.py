@@ -13,6 +13,7 @@ import sys
 from datetime import timedelta
 
 import click
+import redis
 import uvicorn
 
 from gateway.app import build
@@ -21,6 +22,7 @@ from runtime import telemetry
 from runtime.address import parse
 from runtime.connect import check_server, connect, wait_for_server
 from runtime.embedded import EmbeddedServer
+from runtime.secret import hide_passwords
 from runtime.settings import Settings
 from runtime.telemetry import Event, get_logger
 
@@ -30,6 +32,10 @@ START_PATIENCE = timedelta(seconds=60)
 _KEEP_ALIVE_S = 75
 #: How long requests may take to finish after SIGTERM, in seconds; longer than any script may take.
 _GRACE_S = 10
+#: Connections that may wait to be taken: as many as a burst of webhooks brings.
+_BACKLOG = 2048
+#: What the command's other refusals end with.
+_EXIT_REFUSED = 2
 #: How soon a thread lets another one run, in seconds. By default a large push that is read on its thread would hold up
 #: the event loop and the commit thread for 5 ms each time that they want to go on.
 _SWITCH_S = 0.0005
@@ -67,14 +73,16 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         )
     for variable in settings.not_yet:
         _log.warning(Event.SETTING_WITHOUT_EFFECT, variable=variable)
-    embedded = None if settings.redis_url else EmbeddedServer.join(settings.home)
-    try:
-        url = settings.redis_url or (embedded.url if embedded else "")
-        _check(url)
-        _run(settings, url, host=host, port=port)
-    finally:
-        if embedded is not None:
-            embedded.leave()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener:
+        embedded = None if settings.redis_url else EmbeddedServer.join(settings.home)
+        try:
+            url = settings.redis_url or (embedded.url if embedded else "")
+            _check(url)
+            _run(settings, url, listener)
+        finally:
+            if embedded is not None:
+                embedded.leave()
 
 
 def _check(url: str) -> None:
@@ -86,9 +94,7 @@ def _check(url: str) -> None:
         client.close()
 
 
-def _run(settings: Settings, url: str, *, host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=2048)
+def _run(settings: Settings, url: str, listener: socket.socket) -> None:
     sys.setswitchinterval(_SWITCH_S)
     config = uvicorn.Config(
         build(settings, url),
@@ -123,8 +129,9 @@ def main(*, host: str, port: int) -> None:
         settings = Settings.from_env(os.environ)
         telemetry.configure(settings.log)
         serve(settings, host=host, port=port)
-    except (HeadwayError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    except (HeadwayError, redis.RedisError, OSError) as error:
+        click.echo(f"headway gateway: {hide_passwords(str(error))}", err=True)
+        raise SystemExit(_EXIT_REFUSED) from error
 
 
 if __name__ == "__main__":
