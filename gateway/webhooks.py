@@ -13,13 +13,11 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from delivery.receipts import Answer
 from delivery.receipts import Receipt as Applied
 from delivery.states import State
 from gateway import auth, relabel
-from gateway import routes as table
 from gateway.body import SMALL_LIMIT, parse_object, read, shown
 from gateway.forward import Forward, NotTaken
 from gateway.inbox import Inbox
@@ -52,12 +50,12 @@ _log = get_logger("gateway")
 class PickyWebhooks:
     """Takes webhooks; used from one event loop."""
 
-    def __init__(self, parts: Parts, *, forward: Forward | None = None) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._applications = parts.applications
         self._numbers = {number: parts.settings.number(number) for number in parts.settings.numbers}
         self._intake = Intake(parts.commit, rules(parts.settings), record_ttl_s=parts.settings.record_ttl_s)
         urls = {number: own.forward_url for number, own in self._numbers.items()}
-        self._forward = forward or Forward(parts.session, urls)
+        self._forward = Forward(parts.session, urls)
         self._inbox = Inbox(parts.commit, self._intake, self._forward)
         open_to_all = [number for number, own in self._numbers.items() if not own.webhook_key]
         if open_to_all:
@@ -149,11 +147,6 @@ class PickyWebhooks:
 def endpoints(parts: Parts) -> list[Endpoint]:
     """Return the addresses that providers call."""
     return [Endpoint("POST", "/webhooks/picky/{number}", PickyWebhooks(parts).take)]
-
-
-def routes(parts: Parts) -> list[Route]:
-    """Return Starlette's routes of these addresses."""
-    return table.routes(endpoints(parts))
 
 
 def rules(settings: Settings) -> dict[str, NumberRules]:

@@ -7,46 +7,7 @@ from typing import Any
 import pytest
 
 from providers.picky_webhook import Inbound, InvalidWebhook, Notice, Receipts, Status, parse
-
-#: A body that a user recorded in production.
-RECORDED = {
-    "number": "61400000000",
-    "message-in": "Hello",
-    "message_in_raw": "Hello",
-    "type": 1,
-    "application": 121,
-    "unique-id": "751403635",
-    "project-id": 501326,
-    "direction": 0,
-    "name": "E",
-}
-#: Built from the table of the event webhook's page.
-EVENT = {
-    "project_id": 27,
-    "event_id": 1,
-    "data": [
-        {
-            "push_id": 7478630,
-            "msg_id": 9844217,
-            "number": "934343442290",
-            "status": 1,
-            "reference_number": "r-1",
-            "error_message": "",
-        }
-    ],
-}
-
-
-def row(**fields: Any) -> dict[str, Any]:
-    """Return an event webhook with one receipt, some of whose fields are other ones; `...` takes one out."""
-    changed = {**EVENT["data"][0], **fields}  # type: ignore[index]  # the sample's data is a list
-    return {**EVENT, "data": [{name: value for name, value in changed.items() if value is not ...}]}
-
-
-def inbound(**fields: Any) -> dict[str, Any]:
-    """Return an inbound message with other fields; `...` takes one out."""
-    changed = {**RECORDED, **{name.replace("__", "-"): value for name, value in fields.items()}}
-    return {name: value for name, value in changed.items() if value is not ...}
+from tests.harness.picky import EVENT, HOSTILE, RECORDED, inbound, row
 
 
 def test_an_inbound_message_as_recorded() -> None:
@@ -149,45 +110,6 @@ def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
 def test_what_uses_no_tps_is_a_notice(body: dict[str, Any]) -> None:
     """The echo of a message of our own, and the events that aren't receipts, new ones too."""
     assert isinstance(parse(body), Notice)
-
-
-HOSTILE = [
-    ({}, "unique-id"),
-    (inbound(unique__id=...), "unique-id"),
-    (inbound(unique__id=""), "unique-id"),
-    (inbound(unique__id=1.5), "unique-id"),
-    (inbound(unique__id=True), "unique-id"),
-    (inbound(unique__id=["1"]), "unique-id"),
-    (inbound(unique__id="x" * 129), "unique-id"),
-    (inbound(number=...), "number"),
-    (inbound(number={"a": 1}), "number"),
-    (inbound(number="9" * 513), "number"),
-    (inbound(application=[8]), "application"),
-    (inbound(application="8" * 129), "application"),
-    (inbound(direction=2), "direction"),
-    (inbound(direction="in"), "direction"),
-    (inbound(message_in_raw={"a": 1}), "message_in_raw"),
-    (inbound(message__in="x" * 65_537), "message-in"),
-    (inbound(context__msg__id=[]), "context-msg-id"),
-    ({"event_id": "one"}, "event_id"),
-    ({"event_id": -1}, "event_id"),
-    ({"event_id": {}}, "event_id"),
-    ({"event_id": 1}, "data"),
-    ({"event_id": 1, "data": None}, "data"),
-    ({"event_id": 1, "data": "rows"}, "data"),
-    ({"event_id": 1, "data": [{}] * 10_001}, "data"),
-    ({"event_id": 1, "data": [[]]}, "data[0]"),
-    ({"event_id": 1, "data": [EVENT["data"][0], 7]}, "data[1]"),  # type: ignore[index]  # the sample's data is a list
-    (row(msg_id=..., reference_number=...), "data[0].msg_id"),
-    (row(msg_id={"a": 1}), "data[0].msg_id"),
-    (row(reference_number="r" * 513), "data[0].reference_number"),
-    (row(status=...), "data[0].status"),
-    (row(status=None), "data[0].status"),
-    (row(status="read"), "data[0].status"),
-    (row(status=True), "data[0].status"),
-    (row(status="²"), "data[0].status"),
-    (row(channel_id=[]), "data[0].channel_id"),
-]
 
 
 @pytest.mark.parametrize(("body", "field"), HOSTILE)
