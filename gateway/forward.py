@@ -23,7 +23,7 @@ from providers.wire import Answer
 from runtime.secret import Secret
 from runtime.telemetry import Event, get_logger
 
-#: How long the app has, well under the 180 s that Picky waits for us.
+#: How long the app has, and how long a request waits for its place before: together well under the 180 s of Picky.
 PATIENCE = timedelta(seconds=10)
 #: Requests at a time to the app of one number, and how many may wait for a place.
 AT_A_TIME = 64
@@ -70,7 +70,7 @@ class Forward:
         return number in self._urls
 
     async def post(self, number: str, body: Mapping[str, Any]) -> Taken | NotTaken:
-        """Give the app a body, and read its answer: all within `patience`, at most 1 MB.
+        """Give the app a body, and read its answer of at most 1 MB: `patience` for a place, and again for the answer.
 
         What isn't taken is logged here. Raises nothing but asyncio.CancelledError.
         """
@@ -83,17 +83,17 @@ class Forward:
     async def _post(self, number: str, payload: bytes) -> Taken | NotTaken:
         if self._waiting[number] >= MOST_WAITING:
             return NotTaken("too much waits for the app")
-        deadline_s = asyncio.get_running_loop().time() + self.patience.total_seconds()
+        patience_s = self.patience.total_seconds()
         self._waiting[number] += 1
         try:
-            async with asyncio.timeout_at(deadline_s):
+            async with asyncio.timeout(patience_s):
                 await self._places[number].acquire()
         except TimeoutError:
             return NotTaken("other requests kept the app busy for too long")
         finally:
             self._waiting[number] -= 1
         try:
-            url = self._urls[number].reveal()
+            url, deadline_s = self._urls[number].reveal(), asyncio.get_running_loop().time() + patience_s
             answer = await wire.post(self._session, url, payload, deadline_s=deadline_s, connect_s=_CONNECT_S)
         finally:
             self._places[number].release()

@@ -81,7 +81,7 @@ class Inbox:
         """Count the message and claim it; look up which of our messages it answers."""
         looks = [Receipt(provider_id=inbound.context_id)] if inbound.context_id else []
         event = Event(inbound.event_id, Kind.INBOUND, inbound.at_us)
-        ttl = self._forward.patience + _CLAIM_MARGIN
+        ttl = 2 * self._forward.patience + _CLAIM_MARGIN
         results: tuple[Any, ...] = await asyncio.gather(
             self._intake.take(number, [event], looks),
             self._commit.run(claims.claim(number, inbound.event_id, token=token, ttl=ttl)),

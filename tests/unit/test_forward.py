@@ -13,6 +13,7 @@ from gateway.forward import Forward, NotTaken, Taken
 from providers.wire import open_session
 from runtime.secret import Secret
 from tests.harness.apps import AppDouble
+from tests.harness.waiting import wait_until
 
 NUMBER = "15555550100"
 BODY = {"unique-id": 1, "message_in_raw": "🙏 \ud83d"}
@@ -25,14 +26,14 @@ def app() -> Iterator[AppDouble]:
         yield app
 
 
-def post(url: str, *, patience: timedelta = timedelta(seconds=10), times: int = 1) -> list[Taken | NotTaken]:
-    """Post one body as often, all at one time."""
+def post(url: str, *, patience: timedelta = timedelta(seconds=10)) -> list[Taken | NotTaken]:
+    """Post one body."""
 
     async def posted() -> list[Taken | NotTaken]:
         async with open_session() as session:
             forwarding = Forward(session, {NUMBER: Secret(url), "1": Secret()}, patience=patience)
             assert (forwarding.wanted(NUMBER), forwarding.wanted("1")) == (True, False)
-            return await asyncio.gather(*(forwarding.post(NUMBER, BODY) for _ in range(times)))
+            return [await forwarding.post(NUMBER, BODY)]
 
     return asyncio.run(posted())
 
@@ -82,13 +83,30 @@ def test_an_answer_without_end_is_not_taken(app: AppDouble) -> None:
 
 
 def test_a_slow_app_is_not_flooded(app: AppDouble, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many requests at a time, so many wait, the rest is told at once; those that wait give up in time."""
+    """So many requests at a time, so many wait, and what is more is told at once."""
     monkeypatch.setattr(forward, "AT_A_TIME", 2)
     monkeypatch.setattr(forward, "MOST_WAITING", 3)
     app.hold()
-    outcomes = post(app.url, patience=timedelta(milliseconds=300), times=8)
-    problems = [outcome.problem for outcome in outcomes if isinstance(outcome, NotTaken)]
-    assert len(app.bodies) == 2
-    assert len(problems) == 8
-    assert problems.count("too much waits for the app") == 3
-    assert "other requests kept the app busy for too long" in problems
+
+    async def flood() -> list[Taken | NotTaken]:
+        async with open_session() as session:
+            forwarding = Forward(session, {NUMBER: Secret(app.url)})
+            tasks = [asyncio.create_task(forwarding.post(NUMBER, BODY)) for _ in range(8)]
+            await asyncio.wait(tasks[5:])
+            await asyncio.to_thread(wait_until, lambda: len(app.bodies) == 2, description="two requests at the app")
+            assert not any(task.done() for task in tasks[:5])
+            app.go.set()
+            return await asyncio.gather(*tasks)
+
+    outcomes = asyncio.run(flood())
+    assert outcomes == [Taken({})] * 5 + [NotTaken("too much waits for the app")] * 3
+    assert len(app.bodies) == 5
+
+
+def test_a_place_is_not_waited_for_without_end(app: AppDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request whose turn doesn't come says so, and was never sent."""
+    monkeypatch.setattr(forward, "AT_A_TIME", 0)
+    assert post(app.url, patience=timedelta(milliseconds=50)) == [
+        NotTaken("other requests kept the app busy for too long")
+    ]
+    assert app.bodies == []
