@@ -101,7 +101,7 @@ def read(body: Mapping[str, Any]) -> PushRequest:
         raise BadRows(f"data: has {len(data)} rows, a push takes at most {MOST_ROWS}; send several")
     try:
         return msgspec.convert(body, PushRequest)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the second for a name with half of a surrogate pair
         return _read_slowly(body, data)
 
 
@@ -152,7 +152,9 @@ def _converted(given: Mapping[str, Any], shape: type[Any], *, place: str, findin
         return msgspec.convert(given, shape)
     except msgspec.ValidationError as error:
         findings.add(*_told(str(error), place))
-        return None
+    except UnicodeEncodeError:  # deeper down; names of fields are known by now
+        findings.add(place.rstrip(".") or "location", "has a name with half of a surrogate pair")
+    return None
 
 
 def _told(text: str, place: str) -> tuple[str, str]:

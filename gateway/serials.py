@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
+import redis
+
 from gateway.commit import Commit
 from headway import keys
+from headway.errors import BrokerUnavailable
 from runtime import scripts
 from runtime.scripts import Call
 
@@ -27,7 +30,7 @@ class Serials:
         self._lock = asyncio.Lock()
 
     async def take(self, count: int) -> int:
-        """Return the first of `count` ids that follow each other. Raises what Commit.run raises."""
+        """Return the first of `count` ids that follow each other. Raises BrokerUnavailable."""
         if self._next + count - 1 > self._last:
             async with self._lock:  # one block for all who wait for it
                 await self._refill(count)
@@ -38,7 +41,10 @@ class Serials:
         if self._next + count - 1 <= self._last:
             return
         size = max(BLOCK, count)
-        last = int(await self._commit.run(Call(scripts.load("gateway", "serials"), [keys.serial()], [size])))
+        try:
+            last = int(await self._commit.run(Call(scripts.load("gateway", "serials"), [keys.serial()], [size])))
+        except redis.ResponseError as error:
+            raise BrokerUnavailable(f"the server gives no ids ({error}): nothing was accepted, try again") from error
         self._next, self._last = last - size + 1, last
 
     def _taken(self, count: int) -> int:

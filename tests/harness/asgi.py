@@ -72,12 +72,13 @@ class Door:
 
     async def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         head, _, query = path.partition("?")
-        given = {"host": "test", "content-length": str(len(body)), **headers}
+        given = {"host": "test", "content-length": str(len(body))}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
         scope: Scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "",
             "method": method, "path": head, "raw_path": head.encode(), "query_string": query.encode(),
             "server": ("test", 80), "client": ("test", 1),
-            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()],
+            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
         }  # fmt: skip
         pieces = [body[start : start + 65536] for start in range(0, len(body), 65536)] or [b""]
         sent: list[Message] = []

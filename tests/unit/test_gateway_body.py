@@ -1,0 +1,90 @@
+"""Does a stranger's body become an object, or an error that says what is wrong?"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.auth import Tokens, same
+from gateway.body import parse_object, shown
+from gateway.problems import BadRequest
+from runtime.secret import Secret
+
+
+def said(body: bytes) -> str:
+    """Return why a body is refused."""
+    with pytest.raises(BadRequest) as caught:
+        parse_object(body)
+    return caught.value.message
+
+
+def test_keys_are_stripped_on_every_level() -> None:
+    """Picky's own samples write `"priority "`, and clients copied them."""
+    assert parse_object(b'{"priority ": 1, " data": [{"number ": "1"}]}') == {"priority": 1, "data": [{"number": "1"}]}
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    """Some editors and PHP clients put one before the JSON."""
+    assert parse_object(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "not JSON"),
+        (b"{", "line 1, column 2"),
+        (b"[]", "must be a JSON object"),
+        (b'"text"', "must be a JSON object"),
+        (b"null", "must be a JSON object"),
+        (b'{"a": 1, "a": 2}', "a: is there twice"),
+        (b'{"a": 1, "a ": 2}', "a: is there twice"),
+        (b'{"x": {"b": 1, "b": 2}}', "b: is there twice"),
+        (b'{"a": "\xff"}', "not UTF-8: byte 8"),
+        ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+        (b'{"a": NaN}', "NaN is no JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "too long"),
+        (b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}", "32 levels"),
+        (b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "nested too deeply"),
+        (b'{"a": ' * 40 + b"1" + b"}" * 40, "32 levels"),
+        (b"a=1&b=2", "not JSON"),
+        (b'{"\x00": 1, "\x00": 2}', "not JSON"),
+    ],
+)
+def test_a_bad_body_is_refused_with_a_reason(body: bytes, words: str) -> None:
+    """Whatever a stranger sends, the answer says what is wrong with it, and where where that can be said."""
+    assert words in said(body)
+
+
+def test_nesting_up_to_the_bound_is_taken() -> None:
+    """The object itself is the first of 32 levels."""
+    deep: object = 1
+    for _ in range(31):
+        deep = [deep]
+    assert parse_object(json.dumps({"a": deep}).encode()) == {"a": deep}
+    with pytest.raises(BadRequest):
+        parse_object(json.dumps({"a": [deep]}).encode())
+
+
+def test_a_strangers_text_is_repeated_short_and_printable() -> None:
+    """An answer carries no control characters, no half characters and no novels of whoever sent the request."""
+    assert shown("a\r\nb\ud800\x1b[31m" + "x" * 100) == "a??b??[31m" + "x" * 54
+
+
+def test_a_token_is_known_or_not() -> None:
+    """Every configured token opens the door; nothing else does, whatever its type."""
+    tokens = Tokens([Secret("one"), Secret("two")])
+    assert tokens.knows("one")
+    assert tokens.knows("two")
+    for stranger in ("", "on", "one ", "ONE", "\ud800", None, 1, ["one"], {"one": 1}, True):
+        assert not tokens.knows(stranger)
+
+
+def test_no_token_lets_nobody_in() -> None:
+    """A door without tokens is a mistake, and an unset key matches nothing, the empty text neither."""
+    with pytest.raises(ValueError, match="no tokens"):
+        Tokens([])
+    assert not same(Secret(), "")
+    assert same(Secret("k"), "k")
+    assert not same(Secret("k"), "")
