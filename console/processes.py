@@ -27,10 +27,12 @@ THREADS = 16
 GATEWAY_PORT = 8080
 
 
-def worker_command(numbers: Sequence[str], *, concurrency: int | None = None, pool: str = "threads") -> list[str]:
+def worker_command(
+    numbers: Sequence[str], *, concurrency: int | None = None, pool: str = "threads", quiet: bool = False
+) -> list[str]:
     """Return the Celery command that serves these numbers; none: those of HEADWAY_NUMBERS. Runs from any directory.
 
-    Raises ServerError when Celery isn't installed beside this Python.
+    `quiet` leaves out Celery's banner. Raises ServerError when Celery isn't installed beside this Python.
     """
     celery = Path(sys.executable).with_name("celery")
     if not celery.exists():
@@ -39,7 +41,7 @@ def worker_command(numbers: Sequence[str], *, concurrency: int | None = None, po
     slots = concurrency or (THREADS if pool == "threads" else None)
     return [
         str(celery),
-        *("-A", "worker.app", "--workdir", str(ROOT), "worker"),
+        *("-A", "worker.app", "--workdir", str(ROOT), *(("--quiet",) if quiet else ()), "worker"),
         *(("-Q", ",".join(keys.queue(number) for number in numbers)) if numbers else ()),
         *("-P", pool, *(("-c", str(slots)) if slots else ())),
         # Mingle waits a second at the start for revokes that other workers know, gossip listens to every other
@@ -90,37 +92,42 @@ def gateway(*, host: str, port: int) -> None:
       HEADWAY_API_TOKENS=s3cret headway gateway --port 8080
     """
     read_settings()
-    _become(gateway_command("--host", host, "--port", str(port)), {**os.environ, "PYTHONPATH": _with_root(os.environ)})
+    _become(gateway_command("--host", host, "--port", str(port)), rooms_environment(os.environ))
 
 
 def gateway_command(*arguments: str) -> list[str]:
-    """Return the command that starts the gateway. -P: a folder named `gateway` in the current directory isn't ours."""
+    """Return the command that starts the gateway; it needs `rooms_environment`."""
     return [sys.executable, "-P", "-m", "gateway.serve", *arguments]
 
 
 @click.command(
-    short_help="Start a local sink that speaks Picky's Push API.",
+    short_help="Start a WhatsApp number in software.",
     context_settings={"ignore_unknown_options": True, "help_option_names": []},
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulator(*, arguments: tuple[str, ...]) -> None:
-    r"""Start a local sink that speaks Picky's Push API (`--help`: its options).
+    r"""Start a WhatsApp number in software that speaks Picky's API (`--help`: its options).
 
     \b
-    Example: take everything, keep a journal, think 50 ms before each answer
-      headway simulator --port 8090 --journal journal.jsonl --latency-ms 50
-      HEADWAY_PROVIDER_URL=http://127.0.0.1:8090 headway worker
+    Example: 20 TPS, two inbound messages a second, webhooks to a gateway of this machine
+      headway simulator --tps 20 --inbound 2 --webhook http://127.0.0.1:8080/webhooks/picky/15555550100
+      HEADWAY_TPS=20 HEADWAY_PROVIDER_URL=http://127.0.0.1:8090 headway up
     """
-    _become(simulator_command(*arguments), {**os.environ, "PYTHONPATH": _with_root(os.environ)})
+    _become(simulator_command(*arguments), rooms_environment(os.environ))
 
 
 def simulator_command(*arguments: str) -> list[str]:
-    """Return the command that starts the sink. -P: a folder named `simulator` in the current directory isn't ours."""
-    return [sys.executable, "-P", "-m", "simulator.sink", *arguments]
+    """Return the command that starts the simulator; it needs `rooms_environment`."""
+    return [sys.executable, "-P", "-m", "simulator", *arguments]
 
 
-def _with_root(environ: Mapping[str, str]) -> str:
-    return os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH", "")]))
+def rooms_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which a room's module is found from any directory.
+
+    -P in the commands: a folder of a room's name in the current directory isn't ours.
+    """
+    path = os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH", "")]))
+    return {**environ, "PYTHONPATH": path}
 
 
 def _become(command: Sequence[str], environ: Mapping[str, str]) -> None:

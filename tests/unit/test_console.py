@@ -307,10 +307,10 @@ def test_the_gateway_is_its_own_module(become: list[Any]) -> None:
 
 
 def test_the_simulator_takes_its_own_options(become: list[Any]) -> None:
-    """Everything after `headway simulator`, --help too, is the sink's; no folder of the caller's stands in for it."""
+    """Everything after `headway simulator`, --help too, is the simulator's; no folder of the caller's stands in for it."""
     assert CliRunner().invoke(cli, ["simulator", "--port", "0", "--help"]).exit_code == 0
     (path, words, environ) = become[0]
-    assert (path, words) == (sys.executable, [sys.executable, "-P", "-m", "simulator.sink", "--port", "0", "--help"])
+    assert (path, words) == (sys.executable, [sys.executable, "-P", "-m", "simulator", "--port", "0", "--help"])
     assert environ["PYTHONPATH"].split(os.pathsep)[0] == str(processes.ROOT)
 
 
