@@ -39,15 +39,14 @@ def welcome(settings: Settings, url: str) -> str:
     first = numbers[0]
     generated = not settings.api_tokens
     path = str(token_file(settings.home))
+    token = f"$(cat {shlex.quote(path)})" if generated else "${HEADWAY_API_TOKENS%%,*}"
     lines = {
         "numbers": named if len(numbers) <= _NAMED else f"{len(numbers)} of HEADWAY_NUMBERS",
         "provider": ", ".join(first.provider_urls)
         + ("" if first.provider_token else "  (HEADWAY_PROVIDER_TOKEN is not set)"),
         "webhooks": f"{url}/webhooks/picky/{first.number}" + ("?key=…" if first.webhook_key else ""),
         "API token": path if generated else "HEADWAY_API_TOKENS",
-        "try": _try(
-            url, first.number, token=f"$(cat {shlex.quote(path)})" if generated else "${HEADWAY_API_TOKENS%%,*}"
-        ),
+        "try": _try(url, first.number, token=token),
     }
     told = "\n".join(f"  {name:<10} {text}" for name, text in lines.items())
     return f"\nHeadway is up on {url} (Ctrl-C ends it)\n{told}\n"
