@@ -18,7 +18,11 @@ from headway import keys
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What became of a message. Times are the server's, in milliseconds since 1970; empty texts were never said."""
+    """What became of a message. Times are the server's, in milliseconds since 1970; empty texts were never said.
+
+    `push` and `reference` are what the app knows it by: our id of its push, and the app's own. `provider_id` and
+    `push_id` are the provider's ids.
+    """
 
     message_id: str
     state: State
@@ -30,6 +34,8 @@ class Record:
     until_ms: int | None = None
     provider_id: str = ""
     push_id: str = ""
+    push: str = ""
+    reference: str = ""
     code: str = ""
     reason: str = ""
 
@@ -55,6 +61,8 @@ def look_up(client: redis.Redis, message_id: str) -> Record | None:
         until_ms=until if state is State.DEFERRED else None,
         provider_id=fields.get("provider_id", ""),
         push_id=fields.get("push_id", ""),
+        push=fields.get("push", ""),
+        reference=fields.get("reference", ""),
         code=fields.get("code", ""),
         reason=fields.get("reason", ""),
     )

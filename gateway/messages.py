@@ -22,7 +22,8 @@ NO_RECORD = (
 class MessageRecord(Struct, kw_only=True, omit_defaults=True):
     """What is known of a message; what isn't known is left out. Times are the server's, in milliseconds since 1970.
 
-    `provider_id` and `push_id` are the provider's own ids. `until_ms`: before then a deferred message doesn't leave.
+    `push`: our id of the push that brought it, `reference`: the app's own `reference_number`. `provider_id` and
+    `push_id` are the provider's ids. `until_ms`: before then a deferred message doesn't leave.
     """
 
     id: str
@@ -35,6 +36,8 @@ class MessageRecord(Struct, kw_only=True, omit_defaults=True):
     until_ms: int | None = None
     provider_id: str = ""
     push_id: str = ""
+    push: str = ""
+    reference: str = ""
     code: str = ""
     reason: str = ""
 
@@ -69,6 +72,8 @@ def _said(record: Record) -> MessageRecord:
         until_ms=record.until_ms,
         provider_id=record.provider_id,
         push_id=record.push_id,
+        push=record.push,
+        reference=record.reference,
         code=record.code,
         reason=record.reason,
     )

@@ -50,10 +50,15 @@ def problem(answer: Answer, status: int) -> str:
 
 def test_a_message_tells_its_state(door: Door, redis: redis_py.Redis) -> None:
     """What the record knows, and nothing of what isn't known."""
-    (message_id,) = pushed(door.post("/api/v2/push", push_of("hi", priority="1")))
+    row = {"number": TO, "message": "hi", "reference_number": "order-7"}
+    answer = door.post("/api/v2/push", push_of(row, priority="1"))
+    (message_id,) = pushed(answer)
     body = door.get(f"/v1/messages/{message_id}", **bearer()).json
     assert body.pop("accepted_ms") > 1_600_000_000_000
-    assert body == {"id": message_id, "state": "waiting", "number": NUMBER, "class": "high", "attempts": 0}
+    assert body == {
+        "id": message_id, "state": "waiting", "number": NUMBER, "class": "high", "attempts": 0,
+        "push": answer.json["push_id"], "reference": "order-7",
+    }  # fmt: skip
 
 
 def test_a_message_of_the_python_client_is_known_too(door: Door, redis: redis_py.Redis) -> None:
