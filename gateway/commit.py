@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import redis
@@ -35,8 +36,11 @@ _log = get_logger("gateway")
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    call: Call
-    reply: asyncio.Future[Any]
+    """Calls of one caller that go in one batch, and where their replies are awaited."""
+
+    calls: Sequence[Call]
+    keys: int
+    replies: asyncio.Future[list[Any]]
 
 
 class Commit:
@@ -79,21 +83,12 @@ class Commit:
         A refused call answers with its ResponseError. Raises BrokerUnavailable as `run` does; then each of the calls
         may have run or not.
         """
-        self._admit(sum(len(call.keys) for call in calls))
-        loop = asyncio.get_running_loop()
-        entries = [_Waiting(call, loop.create_future()) for call in calls]
-        for entry in entries:
-            (self._heavy if len(entry.call.keys) > LIGHT_KEYS else self._light).append(entry)
-        if not self._under_way:
-            self._under_way = True
-            loop.call_soon(self._send_next)  # not now: what else arrived in this turn of the loop comes along
-        if len(entries) == 1:
-            return [await entries[0].reply]
-        replies = await asyncio.gather(*(entry.reply for entry in entries), return_exceptions=True)
-        for reply in replies:
-            if isinstance(reply, BaseException) and not isinstance(reply, redis.ResponseError):
-                raise reply
-        return replies
+        keys = sum(len(call.keys) for call in calls)
+        self._admit(keys)
+        if keys <= LIGHT_KEYS or all(len(call.keys) <= LIGHT_KEYS for call in calls):
+            return await self._queued(calls, keys)
+        pieces = [self._queued([call], len(call.keys), heavy=len(call.keys) > LIGHT_KEYS) for call in calls]
+        return [reply for replies in await asyncio.gather(*pieces) for reply in replies]
 
     async def close(self) -> None:
         """Wait for the batch under way, and end the thread; what still waits fails."""
@@ -103,6 +98,16 @@ class Commit:
             self._pinging.cancel()
         await asyncio.to_thread(self._thread.shutdown)
         self._client.close()
+
+    def _queued(self, calls: Sequence[Call], keys: int, *, heavy: bool = False) -> asyncio.Future[list[Any]]:
+        """Queue calls for one batch; their replies will come."""
+        loop = asyncio.get_running_loop()
+        entry = _Waiting(calls, keys, loop.create_future())
+        (self._heavy if heavy else self._light).append(entry)
+        if not self._under_way:
+            self._under_way = True
+            loop.call_soon(self._send_next)  # not now: what else arrived in this turn of the loop comes along
+        return entry.replies
 
     def _admit(self, keys: int) -> None:
         if self._away:
@@ -117,7 +122,7 @@ class Commit:
             self._under_way = False
             return
         future = asyncio.get_running_loop().run_in_executor(
-            self._thread, run_all, self._client, [entry.call for entry in batch]
+            self._thread, run_all, self._client, [call for entry in batch for call in entry.calls]
         )
         future.add_done_callback(lambda done: self._distribute(batch, done))
 
@@ -128,9 +133,9 @@ class Commit:
         batch: list[_Waiting] = [self._heavy.popleft()] if self._heavy else []
         keys = 0
         while self._light and keys < BATCH_KEYS:
-            keys += len(self._light[0].call.keys)
+            keys += self._light[0].keys
             batch.append(self._light.popleft())
-        self._keys -= sum(len(entry.call.keys) for entry in batch)
+        self._keys -= sum(entry.keys for entry in batch)
         return batch
 
     def _distribute(self, batch: Sequence[_Waiting], done: asyncio.Future[list[Any]]) -> None:
@@ -138,9 +143,9 @@ class Commit:
         if isinstance(problem, redis.ConnectionError | redis.TimeoutError):
             self._lost(batch, problem)
         else:
-            replies = [problem] * len(batch) if problem else done.result()
-            for entry, reply in zip(batch, replies, strict=True):
-                _answer(entry, reply)
+            replies = iter([] if problem else done.result())
+            for entry in batch:
+                _answer(entry, problem or list(islice(replies, len(entry.calls))))
         self._send_next()
 
     def _lost(self, batch: Sequence[_Waiting], problem: Exception) -> None:
@@ -177,11 +182,11 @@ class Commit:
             return
 
 
-def _answer(entry: _Waiting, reply: object) -> None:
-    """Give a caller its reply; one that has gone (its connection closed) takes none."""
-    if entry.reply.done():
+def _answer(entry: _Waiting, told: list[Any] | BaseException) -> None:
+    """Give a caller its replies, or why there are none; one that has gone (its connection closed) takes neither."""
+    if entry.replies.done():
         return
-    if isinstance(reply, Exception) and not isinstance(reply, redis.ResponseError):
-        entry.reply.set_exception(reply)
+    if isinstance(told, BaseException):
+        entry.replies.set_exception(told)
     else:
-        entry.reply.set_result(reply)
+        entry.replies.set_result(told)
