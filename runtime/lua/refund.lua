@@ -5,11 +5,13 @@ local function refund(meter, window, lease, unspent)
   if unspent <= 0 then
     return
   end
-  if redis.call('ZREM', window, lease.id .. ':' .. lease.charged) == 1 then
+  local entry = lease.id .. ':' .. lease.charged
+  if redis.call('ZSCORE', window, entry) then
     redis.call('HINCRBY', meter, 'window', -unspent)
     if lease.charged > unspent then
       redis.call('ZADD', window, lease.at, lease.id .. ':' .. lease.charged - unspent)
     end
+    redis.call('ZREM', window, entry) -- last: a window that was empty in between would lose its time to live
     -- No debt below nothing: the container has drained what it could, and that is history too.
     local behind = tonumber(redis.call('HGET', meter, 'backlog') or 0)
     redis.call('HINCRBY', meter, 'backlog', -math.min(behind, unspent * 1000000))

@@ -232,3 +232,11 @@ def test_a_stock_message_has_a_record_from_its_first_settle_on(stage: Stage) -> 
     assert stage.record("a")["state"] == "sent"
     assert stage.record("a")["class"] == "high"
     assert stage.redis.ttl(keys.record("a")) > 0
+
+
+def test_a_refund_in_part_leaves_the_window_its_time_to_live(stage: Stage) -> None:
+    """Its only charge is replaced by a smaller one, and an idle number's window still goes away."""
+    begun(stage, "a", "b")
+    stage.settle("L", Settlement("a", State.DEAD, left=False))
+    assert stage.scores(keys.window(NUMBER)) == {"L:1": stage.now_us}
+    assert stage.redis.pttl(keys.window(NUMBER)) > 0
