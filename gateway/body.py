@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 
 from gateway.problems import BadRequest, TooLarge
@@ -24,6 +25,8 @@ SMALL_LIMIT = 1024 * 1024
 PATIENCE_S = 30.0
 #: Levels of objects and lists. Picky's deepest documented body has 4.
 DEEPEST = 32
+#: Less than all keys of a body can make up for.
+_NOT_PLAIN = -1_000_000_000
 #: Characters of a stranger's text that we repeat.
 _SHOWN = 64
 
@@ -53,6 +56,8 @@ def parse_object(body: bytes, *, deepest: int | None = DEEPEST) -> dict[str, Any
     `deepest`: how many levels of objects and lists there may be; None when the caller's shapes see to that.
     Raises BadRequest, which says what is wrong and where.
     """
+    if deepest is not None and (plain := _plain_object(body, deepest)) is not None:
+        return plain
     try:
         found = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_number)
     except UnicodeDecodeError as error:
@@ -73,6 +78,37 @@ def parse_object(body: bytes, *, deepest: int | None = DEEPEST) -> dict[str, Any
 def shown(text: str) -> str:
     """Return a stranger's text as it may stand in our answer: short, and printable."""
     return "".join(char if char.isprintable() else "?" for char in text[:_SHOWN])
+
+
+def _plain_object(body: bytes, deepest: int) -> dict[str, Any] | None:
+    """Return the object of a body in which there is certainly nothing to refuse or to mend: nearly every webhook.
+
+    None stands for "look closer". Each key of the text has a colon, so when there are no more colons than keys were
+    read, no key was there twice; that spares reading pair by pair, which takes three times as long.
+    """
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if type(found) is not dict or _plain_keys(found, deepest) != body.count(b":"):
+        return None
+    return found
+
+
+def _plain_keys(value: dict[str, Any] | list[Any], levels: int) -> int:
+    """Count the keys in it; a number below nothing when it is too deep, or has a name that wants stripping."""
+    if levels <= 0:
+        return _NOT_PLAIN
+    keys, inside = 0, value
+    if isinstance(value, dict):
+        keys, inside = len(value), list(value.values())
+        for name in value:
+            if name != name.strip():
+                return _NOT_PLAIN
+    for inner in inside:
+        if type(inner) is dict or type(inner) is list:
+            keys += _plain_keys(inner, levels - 1)
+    return keys
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

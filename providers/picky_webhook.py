@@ -190,19 +190,19 @@ def _receipt(path: str, row: Any, application: str) -> Receipt:
         application=_text(row, "channel_id", at) or _text(row, "application", at) or application,
         status=status,
         to=_text(row, "number", at, limit=NAME_LIMIT),
-        code=clean(row.get("error_code")),
-        error=clean(row.get("error_message")),
+        code=clean(row["error_code"]) if row.get("error_code") else "",
+        error=clean(row["error_message"]) if row.get("error_message") else "",
     )
 
 
 def _text(fields: Mapping[str, Any], name: str, at: str = "", *, limit: int = ID_LIMIT) -> str:
     """Return a text, or a whole number as text; nothing for a field that is missing, null or empty."""
     value = fields.get(name)
-    if value is None or value == "":
+    if value is None:
         return ""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:  # not a bool
         value = str(value)
-    elif not isinstance(value, str):
+    elif type(value) is not str:
         raise InvalidWebhook(at + name, "must be text or a whole number")
     if len(value) > limit:
         raise InvalidWebhook(at + name, f"has {len(value)} characters, at most {limit} are taken")
