@@ -1,57 +1,27 @@
-"""What does a person see of the run? Lanes that go down, the last second against TPS, and what the sink received."""
+"""What does a person see of the run? Each second's events against TPS, the container's backlog, and who waits."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.style import Style
 from rich.text import Text
 
-from console.output import COLOURS, bar, spark
-from examples._stage import Arrival
-from examples._verdict import Pushed
+from console.output import COLOURS, bar
+from examples._chart import KIND_COLOURS, SHADES, chart
+from examples._moment import KINDS, SECOND_US, Line, Moment, quantile
 from runtime.telemetry import mask
 
-#: Lines of the picture beside the rows received, and one for the cursor.
-_FRAME = 13
-#: Lines of what is printed below the last picture.
-_VERDICT = 7
-_LABEL = 13
-_SECOND_US = 1_000_000
-
-
-@dataclass(slots=True)
-class Moment:
-    """What there is to see now. Times in microseconds since 1970."""
-
-    number: str
-    tps: float
-    began_us: int
-    now_us: int = 0
-    waiting: Mapping[str, int] = field(default_factory=dict)
-    says: str = ""
-    done: bool = False
-    pushed: dict[str, Pushed] = field(default_factory=dict)
-    late: list[str] = field(default_factory=list)
-    arrived: list[Arrival] = field(default_factory=list)
-
-    def in_second(self, ends_us: int) -> int:
-        """Count the rows that arrived in the second before a time."""
-        return sum(ends_us - _SECOND_US < row.at_us <= ends_us for row in self.arrived)
-
-    def seconds(self, count: int) -> list[int]:
-        """Count the rows of each of the last whole seconds since the first arrival."""
-        if not self.arrived:
-            return []
-        first = self.arrived[0].at_us
-        counts = [0] * ((self.now_us - first) // _SECOND_US + 1)
-        for row in self.arrived:
-            counts[min(len(counts) - 1, (row.at_us - first) // _SECOND_US)] += 1
-        return counts[:-1][-count:]
+#: Lines of the picture beside the chart and what comes and goes; one for the cursor.
+_FRAME: Final = 12
+_LEAST_CHART, _MOST_CHART = 6, 18
+#: Lines of what comes and goes below the chart, at the least.
+_STREAM: Final = 3
+_LABEL: Final = 10
+#: Backlog at which the container's bar is full, in seconds: what it must never reach.
+_FULL_S: Final = 1.5
 
 
 class Plain:
@@ -71,12 +41,17 @@ class Plain:
         """Print a line when a second has gone by, or when there is something to say."""
         if moment.says != self._said:
             self._said = moment.says
-            print(f"{_since(moment, moment.now_us)}  {moment.says}", flush=True)
-        if moment.now_us >= self._next_us:
-            self._next_us = moment.now_us + _SECOND_US
-            lanes = "  ".join(f"{class_} {rows:>2}" for class_, rows in moment.waiting.items())
-            spent = f"last second {moment.in_second(moment.now_us)} of {moment.tps:g}"
-            print(f"{_since(moment, moment.now_us)}  waiting: {lanes}   {spent}", flush=True)
+            print(f"{_clock(moment):>7}  {moment.says}", flush=True)
+        if moment.start_us and moment.now_us >= self._next_us:
+            self._next_us = moment.now_us + SECOND_US
+            spent = moment.spent()
+            kinds = " ".join(f"{kind} {spent[kind]:>2}" for kind in KINDS)
+            waiting = " ".join(f"{class_} {rows}" for class_, rows in moment.waiting.items() if rows) or "nobody"
+            print(
+                f"{_clock(moment):>7}  {spent.total():>2} of {moment.tps:g} TPS: {kinds}   "
+                f"{moment.behind_s:.1f} s behind   waiting: {waiting}",
+                flush=True,
+            )
 
 
 class Picture:
@@ -85,7 +60,6 @@ class Picture:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False)
-        self._most = 1
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -96,59 +70,91 @@ class Picture:
 
     def show(self, moment: Moment) -> None:
         """Draw."""
-        self._live.update(self._draw(moment), refresh=True)
-
-    def _draw(self, moment: Moment) -> Group:
-        width = max(20, min(90, self._console.width - _LABEL - 16))
-        self._most = max(self._most, *moment.waiting.values())
-        clock = _since(moment, moment.now_us).strip()
-        return Group(
-            Text.assemble((f"{moment.number}", "bold"), f"   {moment.tps:g} TPS   {clock}"),
-            Text(moment.says, "yellow"),
-            "",
-            *(self._lane(class_, rows, width) for class_, rows in moment.waiting.items()),
-            "",
-            self._second(moment, width),
-            Text.assemble(f"{'each second':<{_LABEL}}", (spark(moment.seconds(width), top=int(moment.tps)), "green")),
-            "",
-            Text(f"received by the sink: {len(moment.arrived)} of {len(moment.pushed)}", "dim"),
-            *self._received(moment),
-        )
-
-    def _lane(self, class_: str, rows: int, width: int) -> Text:
-        colour = COLOURS[class_]
-        drawn = f"{bar(rows, self._most, width=width):<{width}}"
-        return Text.assemble((f"{class_:<{_LABEL}}", colour), (drawn, colour), f"  {rows:>3} waiting")
-
-    def _second(self, moment: Moment, width: int) -> Text:
-        spent, events = moment.in_second(moment.now_us), max(1, int(moment.tps))
-        cell = max(1, min(3, width // events))
-        full = min(spent, events)
-        drawn = ("■" * cell + " ") * full + ("□" * cell + " ") * (events - full)
-        if len(drawn) > width:
-            drawn = bar(spent, events, width=width)
-        return Text.assemble(
-            f"{'last second':<{_LABEL}}", (f"{drawn:<{width}}", "green"), f"  {spent:>3} of {moment.tps:g}"
-        )
-
-    def _received(self, moment: Moment) -> list[Text]:
-        room = max(3, min(20, self._console.height - _FRAME - (_VERDICT if moment.done else 0)))
-        newest = deque(reversed(moment.arrived[-room:]))
-        lines = [self._row(moment, row) for row in newest]
-        return lines + [Text("")] * (room - len(lines))
-
-    def _row(self, moment: Moment, row: Arrival) -> Text:
-        class_ = moment.pushed[row.id].class_ if row.id in moment.pushed else ""
-        line = Text.assemble(
-            (f"{_since(moment, row.at_us)}  ", "dim"), (f"{class_:<8}", COLOURS.get(class_, "")), f"{mask(row.to):<16}"
-        )
-        if row.id in moment.late:
-            waited_s = (row.at_us - moment.pushed[row.id].at_us) / _SECOND_US
-            line.append(f"overtook: here {waited_s:.1f} s after its push   ", "bold red")
-        line.append(row.text.replace("\n", " "), "dim")
-        line.truncate(self._console.width - 1, overflow="ellipsis")
-        return line
+        console = self._console
+        colours = console.color_system is not None and not console.no_color
+        self._live.update(draw(moment, width=console.width, height=console.height, colours=colours), refresh=True)
 
 
-def _since(moment: Moment, at_us: int) -> str:
-    return f"{(at_us - moment.began_us) / _SECOND_US:5.1f} s"
+def draw(moment: Moment, *, width: int, height: int, colours: bool) -> RenderableType:
+    """Return the picture for a terminal of so many columns and lines."""
+    room = height - _FRAME - _STREAM
+    rows = max(_LEAST_CHART, min(_MOST_CHART, room))
+    return Group(
+        _title(moment),
+        Text(moment.says, "yellow", no_wrap=True, overflow="ellipsis"),
+        Text(),
+        *chart(moment, rows=rows, width=width, colours=colours),
+        _legend(moment, colours=colours),
+        Text(),
+        *_figures(moment, width),
+        Text(),
+        *_stream(moment, max(_STREAM, room - rows + _STREAM), width),
+    )
+
+
+def _title(moment: Moment) -> Text:
+    return Text.assemble(
+        (moment.number, "bold"),
+        f"   {moment.tps:g} TPS   {moment.campaign:,} bulk, {len(moment.urgent)} urgent pushed   ",
+        (_clock(moment), "bold"),
+        f" of {moment.seconds} s",
+    )
+
+
+def _legend(moment: Moment, *, colours: bool) -> Text:
+    spent = moment.spent()
+    legend = Text("last second ")
+    for kind in KINDS:
+        legend.append("■ " if colours else f"{SHADES[kind]} ", KIND_COLOURS[kind]).append(f"{kind} {spent[kind]}  ")
+    return legend.append(f"= {spent.total()} of {moment.tps:g}", "bold")
+
+
+def _figures(moment: Moment, width: int) -> list[Text]:
+    bar_width = max(10, min(40, width - _LABEL - 28))
+    behind = Text.assemble(
+        f"{'container':<{_LABEL}}",
+        (f"{bar(moment.behind_s, _FULL_S, width=bar_width):<{bar_width}}", "yellow"),
+        f"  {moment.behind_s:.1f} s behind, most {moment.behind_most_s:.1f} s",
+    )
+    most = max(moment.campaign, 1)
+    shown = [class_ for class_ in moment.waiting if class_ in ("urgent", "bulk") or moment.waiting[class_]]
+    lanes = [_lane(class_, moment.waiting[class_], most=most, width=bar_width) for class_ in shown]
+    return [behind, *lanes, _urgent(moment)]
+
+
+def _lane(class_: str, rows: int, *, most: int, width: int) -> Text:
+    colour = COLOURS[class_]
+    drawn = f"{bar(rows, most, width=width):<{width}}"
+    return Text.assemble((f"{class_:<{_LABEL}}", colour), (drawn, colour), f"  {rows:,} waiting")
+
+
+def _urgent(moment: Moment) -> Text:
+    waits = moment.waits_us()
+    said = f"{len(waits)} of {len(moment.urgent)} there"
+    if waits:
+        middle, most = quantile(waits, 0.5) / SECOND_US, waits[-1] / SECOND_US
+        said += f": half of them within {middle:.2f} s, all within {most:.2f} s"
+    return Text.assemble((f"{'urgent':<{_LABEL}}", COLOURS["urgent"]), said)
+
+
+def _stream(moment: Moment, room: int, width: int) -> list[Text]:
+    """Return what came and went last, the newest first."""
+    newest = sorted(moment.lines, key=lambda line: -line.at_us)[:room]
+    return [_came(moment, line, width) for line in newest] + [Text()] * (room - len(newest))
+
+
+def _came(moment: Moment, line: Line, width: int) -> Text:
+    urgent = line.what == "urgent"
+    colour = COLOURS["urgent"] if urgent else KIND_COLOURS["inbound"]
+    text = Text.assemble(
+        (f"{max(0, line.at_us - moment.start_us) / SECOND_US:5.1f} s  ", "dim"),
+        (f"{'→' if urgent else '←'} {line.what:<8}", Style(color=colour)),
+        f"{mask(line.number):<14}",
+        (line.text.replace("\n", " "), "dim"),
+    )
+    text.truncate(width - 1, overflow="ellipsis")
+    return text
+
+
+def _clock(moment: Moment) -> str:
+    return f"{max(0, moment.now_us - moment.start_us) / SECOND_US if moment.start_us else 0:.1f} s"

@@ -1,137 +1,151 @@
-"""Which processes does the run need, and how do they end? A sink, the embedded server, and a real Celery worker.
+"""Which processes does the run need, and how do they end?
 
-Each has a session of its own, so that Ctrl-C reaches the run alone, which then ends them by their ids.
+The embedded server, the gateway, a real Celery worker, and a WhatsApp number in software at the other end of the wire.
+Each has a session of its own, so that Ctrl-C reaches the run alone, which then ends them; and each ends with the run,
+even when that one is killed.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
-import subprocess
+import re
+import secrets
+import socket
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import redis
-
-from console.processes import ROOT, simulator_command, worker_command
-from runtime.connect import connect
+from console.processes import gateway_command, rooms_environment, simulator_command, worker_command
+from console.watch import Child, Part
+from runtime.clock import Deadline, SystemClock
 from runtime.embedded import EmbeddedServer
 from runtime.variables import DEMO_NUMBER
+from simulator.conditions import Conditions
 
-#: How long a child may take to end when it is asked to, before it is killed.
-END_S = 15.0
+#: How long a process may take to be ready: a cold machine compiles what it imports.
+_START: Final = timedelta(seconds=60)
+#: How long one may take to end when it is asked to, before it is killed.
+_END: Final = timedelta(seconds=15)
+
+_GATEWAY_READY: Final = re.compile(r"^gateway ready on (http://\S+)$")
+_SIMULATOR_READY: Final = re.compile(r"^simulator ready on (http://\S+)$")
+_WORKER_READY: Final = re.compile(r"worker_ready")
 
 
 class Broken(Exception):
-    """A process of the run ended too early; the text shows its last words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A row at the sink. `at_us`: microseconds since 1970."""
-
-    at_us: int
-    id: str
-    to: str
-    text: str
+    """A part of the run doesn't do what it must; the text shows its last words."""
 
 
 class Stage:
     """The processes of one run, with their data and logs in `home`."""
 
-    def __init__(self, home: Path, *, tps: str) -> None:
+    def __init__(self, home: Path, *, conditions: Conditions) -> None:
         self.home = home
-        self.rows: list[dict[str, Any]] = []
-        self._tps = tps
-        self._journal = home / "journal.jsonl"
-        self._read_to = 0
-        self._children: list[tuple[str, subprocess.Popen[str]]] = []
+        self.journal = home / "journal.jsonl"
+        self.token = secrets.token_urlsafe()
+        self.gateway_url = self.simulator_url = ""
+        self._conditions = conditions
+        self._webhook_key = secrets.token_urlsafe()
+        self._children: list[Child] = []
         self._server: EmbeddedServer | None = None
-        self._sink_url = ""
 
-    def open(self) -> redis.Redis:
-        """Start sink and server side by side, and return a client once both answer."""
-        sink = self._start(
-            "sink", simulator_command("--port", "0", "--journal", str(self._journal)), {"PYTHONPATH": str(ROOT)}
-        )
+    def open(self) -> None:
+        """Start everything, side by side as far as it goes, and wait until all are ready. Raises Broken."""
+        # Each must know the other's address before either is up, so the ports are chosen here.
+        ports = _free_ports(2)
+        self.gateway_url, self.simulator_url = (f"http://127.0.0.1:{port}" for port in ports)
+        self._start("gateway", gateway_command("--port", str(ports[0])), _GATEWAY_READY)
+        self._start("worker", worker_command([], quiet=True), _WORKER_READY)
         self._server = EmbeddedServer.join(self.home)
-        ready = sink.stdout.readline() if sink.stdout else ""
-        if not ready.startswith("sink ready on "):
-            raise Broken(self._last_words("sink"))
-        self._sink_url = ready.split()[-1]
-        return connect(self._server.url, name="headway-run")
+        self._ready(self._children[0])
+        # Not before the gateway takes webhooks: people write from the first moment on.
+        self._start("simulator", self._simulator(ports[1]), _SIMULATOR_READY)
+        for child in self._children:
+            self._ready(child)
 
-    def start_worker(self) -> None:
-        """Start `celery -A worker.app worker` for the demo number, sending to the sink."""
-        self._start(
-            "worker",
-            worker_command([]),
-            {
-                "HEADWAY_NUMBERS": DEMO_NUMBER,
-                "HEADWAY_TPS": self._tps,
-                # The first request opens its connection after begin, and the machine has other things to do.
-                "HEADWAY_GUARD": "0.05",
-                "HEADWAY_PROVIDER_URL": self._sink_url,
-                "HEADWAY_PROVIDER_TOKEN": "demo",
-            },
-        )
-
-    def arrivals(self) -> list[Arrival]:
-        """Return the rows that arrived since the last call. Raises Broken when a process has ended."""
-        for name, child in self._children:
-            if child.poll() is not None:
-                raise Broken(self._last_words(name))
-        with self._journal.open("rb") as file:
-            file.seek(self._read_to)
-            whole, newline, _ = file.read().rpartition(b"\n")
-        self._read_to += len(whole) + len(newline)
-        rows = [json.loads(line) for line in whole.splitlines()]
-        self.rows += rows
-        return [Arrival(row["at_us"], row["reference_number"], row["number"], row["message"]) for row in rows]
+    def look(self) -> None:
+        """Raises Broken when a process has ended."""
+        for child in self._children:
+            if child.status is not None:
+                raise Broken(_last_words(child))
 
     def close(self) -> None:
-        """End everything, the worker first, so that what it began is settled while the others are there."""
-        for name, child in reversed(self._children):
-            child.terminate()
-            try:
-                child.wait(END_S)
-            except subprocess.TimeoutExpired:
-                print(f"the {name} (pid {child.pid}) does not end: killed", file=sys.stderr)
-                child.kill()
-                child.wait()
-            if child.stdout:
-                child.stdout.close()
+        """End everything: the worker first, so that what it began is settled while the others are there."""
+        clock = SystemClock()
+        for child in sorted(self._children, key=lambda child: child.part.name != "worker"):
+            child.end(at_once=lambda: False, clock=clock)
         self._children.clear()
         if self._server is not None:
             self._server.leave()
             self._server = None
 
-    def _start(self, name: str, command: list[str], settings: Mapping[str, str]) -> subprocess.Popen[str]:
+    def _settings(self) -> dict[str, str]:
+        return {
+            "HEADWAY_NUMBERS": DEMO_NUMBER,
+            "HEADWAY_TPS": f"{self._conditions.tps:g}",
+            "HEADWAY_API_TOKENS": self.token,
+            "HEADWAY_WEBHOOK_KEY": self._webhook_key,
+            "HEADWAY_PROVIDER_URL": self.simulator_url,
+            "HEADWAY_PROVIDER_TOKEN": "demo",
+        }
+
+    def _simulator(self, port: int) -> list[str]:
+        """Return the command of the number: the conditions, and where it tells what comes in."""
+        conditions = self._conditions
+        return simulator_command(
+            *("--port", str(port), "--token", "demo", "--quota", "0", "--journal", str(self.journal)),
+            *("--tps", f"{conditions.tps:g}", "--seed", str(conditions.seed)),
+            *("--inbound", str(conditions.inbound_per_s), "--burst", str(conditions.burst)),
+            *("--burst-every", str(conditions.burst_every.total_seconds())),
+            *("--webhook", f"{self.gateway_url}/webhooks/picky/{DEMO_NUMBER}", "--key", self._webhook_key),
+        )
+
+    def _start(self, name: str, command: list[str], ready: re.Pattern[str]) -> None:
         # What a person has set for their own numbers must not reach this run.
         own = {key: value for key, value in os.environ.items() if not key.startswith("HEADWAY_")}
-        with (self.home / f"{name}.log").open("ab") as log:
-            child = subprocess.Popen(
-                command,
-                cwd=self.home,
-                env={**own, "HEADWAY_HOME": str(self.home), **settings},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if name == "sink" else log,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        self._children.append((name, child))
-        return child
+        settings = {"HEADWAY_HOME": str(self.home), **(self._settings() if name != "simulator" else {})}
+        environ = {**rooms_environment(own), "PYTHONUNBUFFERED": "1", **settings}
+        part = Part(name=name, command=lambda _: command, environ=environ, ready=ready, patience=_END)
+        child = Child(part, say=self._write)
+        child.start()
+        self._children.append(child)
 
-    def _last_words(self, name: str) -> str:
-        log = (self.home / f"{name}.log").read_text(encoding="utf-8", errors="replace")
-        return f"the {name} ended too early; it said:\n" + "\n".join(log.splitlines()[-15:])
+    def _ready(self, child: Child) -> None:
+        """Wait until it says that it is ready. Raises Broken."""
+        deadline = Deadline(_START, clock=SystemClock())
+        while child.match is None:
+            if child.status is not None or deadline.passed:
+                child.listen_out()
+                raise Broken(_last_words(child))
+            time.sleep(0.01)
+
+    def _write(self, name: str, line: str) -> None:
+        with (self.home / f"{name}.log").open("a", encoding="utf-8") as log:
+            log.write(f"{line}\n")
+
+
+def _last_words(child: Child) -> str:
+    how = "was not ready in time" if child.status is None else f"ended with status {child.status}"
+    return f"the {child.part.name} {how}; it said:\n{child.last_words()}"
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def now_us() -> int:
-    """Return this machine's time, the one that the sink stamps arrivals with, in microseconds since 1970."""
+    """Return this machine's time, the one that the simulator stamps arrivals with, in microseconds since 1970."""
     return time.time_ns() // 1000
+
+
+def say_error(text: str) -> None:
+    """Write a sentence on standard error."""
+    print(f"headway: {text}", file=sys.stderr)

@@ -1,89 +1,115 @@
-"""Did the run keep what Headway promises? Each promise is one line with the figures that decide it."""
+"""Did the run keep what Headway promises, and what would a plain limiter have done in the same minute?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
-from headway import MessageClass
-from simulator.verdict import judge_journal
+from rich.table import Table
 
-#: What had left its lane when a better row was pushed isn't overtaken any more; nor is order below a machine's jitter.
-GRACE_US = 250_000
+from examples._moment import SECOND_US, Moment, quantile
+from simulator.judge import NumberVerdict
 
-_RANK = {class_: rank for rank, class_ in enumerate(MessageClass)}
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """A message of the run. `at_us`: when it was pushed, microseconds since 1970."""
-
-    class_: MessageClass
-    at_us: int
+#: The container must never be further behind, in seconds of its work.
+MOST_BEHIND_S: Final = 1.5
+#: With delays of this process above this, what was measured is the machine.
+MOST_DELAY_S: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """One promise, and whether it was kept."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the run measured.
 
-    kept: bool
-    says: str
-
-
-def promises(
-    rows: Sequence[Mapping[str, Any]],
-    pushed: Mapping[str, Pushed],
-    *,
-    sent: int,
-    tps: float,
-    late: Sequence[str],
-    overtaken: int,
-) -> list[Promise]:
-    """Judge the sink's journal.
-
-    `pushed` is by message id; `sent` counts the records that say sent; `late` are the ids of the urgent messages that
-    were pushed while `overtaken` bulk messages waited.
+    Attributes:
+        verdict: the simulator's, as JSON, up to the end of the minute.
+        webhooks_failed: webhooks that the gateway didn't take.
+        missing: accepted messages that neither arrived nor wait: lost.
+        doubled: accepted messages that arrived twice.
+        waits_us: how long each urgent message waited that arrived, from the answer to its push, shortest first.
+        urgent: how many urgent messages were pushed.
+        delays_s: by how much this process's own timer was late, each time.
+        answers_s: how long the simulator took to say how it is, each time.
     """
-    judged = judge_journal(rows, tps=tps)
-    arrived = {str(row["reference_number"]): int(row["at_us"]) for row in reversed(rows)}
-    wrong = out_of_order(arrived, pushed)
-    waits = [(arrived[id] - pushed[id].at_us) / 1e6 for id in late if id in arrived]
-    longest = max(waits, default=float("inf"))
-    used = f"; TPS used {judged.used_share:.0%}" if judged.used_share else ""
-    # A request that the machine holds up for a moment can't be told from one that left too late: one row of tolerance.
-    jitter = judged.worst == int(tps) + 1
-    return [
-        Promise(
-            set(arrived) == set(pushed) and judged.duplicates == 0 and sent == len(pushed),
-            f"{len(arrived)} of {len(pushed)} messages arrived, {judged.duplicates or 'none'} twice; "
-            f"{sent} records say sent",
-        ),
-        Promise(
-            wrong == 0,
-            "urgent before high before normal before bulk" + (f", but for {wrong} messages" if wrong else ""),
-        ),
-        Promise(
-            judged.worst <= int(tps) or jitter,
-            f"at most {judged.worst} in any second, TPS is {tps:g}{' (one by jitter)' if jitter else ''}{used}",
-        ),
-        Promise(
-            longest <= len(late) / tps + 1,
-            f"{len(waits)} urgent ones overtook {overtaken} bulk ones: there in {longest:.1f} s, "
-            f"not {overtaken / tps:.1f} s",
-        ),
-    ]
 
+    verdict: Mapping[str, Any]
+    webhooks_failed: int
+    missing: int
+    doubled: int
+    waits_us: Sequence[int]
+    urgent: int
+    delays_s: Sequence[float]
+    answers_s: Sequence[float]
 
-def out_of_order(arrived: Mapping[str, int], pushed: Mapping[str, Pushed]) -> int:
-    """Count the messages that arrived although a better one had been waiting, and went on waiting."""
-    known = [(at_us, pushed[id]) for id, at_us in arrived.items() if id in pushed]
-    return sum(
-        any(
-            _RANK[better.class_] < _RANK[message.class_]
-            and better.at_us + GRACE_US <= at_us
-            and better_at_us > at_us + GRACE_US
-            for better_at_us, better in known
+    @property
+    def unsound(self) -> str:
+        """Why the figures say more of the machine than of Headway; empty: they don't."""
+        delay, answer = quantile(sorted(self.delays_s), 0.99), quantile(sorted(self.answers_s), 0.99)
+        if max(delay, answer) <= MOST_DELAY_S:
+            return ""
+        return (
+            f"The machine was too busy for a sound measurement: this process was up to {delay * 1000:.0f} ms late, the "
+            f"simulator took up to {answer * 1000:.0f} ms to answer (99 of 100); figures of time count for nothing."
         )
-        for at_us, message in known
-    )
+
+    def broken(self) -> list[str]:
+        """Return the promises that were broken; those of time only when the measurement was sound."""
+        verdict = self.verdict
+        found = []
+        if not verdict["arrived"].get("send"):
+            found.append("no message arrived at the number")
+        if self.missing:
+            found.append(f"{self.missing} accepted messages were lost")
+        if self.doubled or verdict["duplicates"]:
+            found.append(f"{max(self.doubled, verdict['duplicates'])} messages arrived twice")
+        if self.webhooks_failed:
+            found.append(f"{self.webhooks_failed} webhooks were not taken")
+        if self.unsound:
+            return found
+        if verdict["inbound_lost"]:
+            found.append(f"{verdict['inbound_lost']} inbound messages were lost")
+        if verdict["behind_max_s"] > MOST_BEHIND_S:
+            found.append(f"the container was {verdict['behind_max_s']:.2f} s behind, more than {MOST_BEHIND_S:g} s")
+        return found
+
+
+def account(moment: Moment, accepted: Collection[str], *, kept: int) -> tuple[int, int]:
+    """Return how many accepted messages are lost, and how many arrived twice.
+
+    `kept` is how many the gateway still knows as waiting, parked or given up, when nothing leaves any more.
+    """
+    doubled = sum(moment.arrived[id] > 1 for id in accepted)
+    not_there = sum(id not in moment.arrived for id in accepted)
+    return max(0, not_there - kept), doubled
+
+
+def table(measured: Measured, plain: NumberVerdict, *, seconds: int) -> Table:
+    """Return both verdicts side by side."""
+    ours, other = measured.verdict, asdict(plain)
+    grid = Table(box=None, padding=(0, 3, 0, 0), header_style="bold")
+    grid.add_column(f"the verdict on {seconds} s")
+    grid.add_column("Headway", justify="right")
+    grid.add_column("plain limiter*", justify="right", style="dim")
+    for name, told in _ROWS.items():
+        grid.add_row(name, told(ours), told(other))
+    waits = [quantile(measured.waits_us, share) / SECOND_US for share in (0.5, 0.99)]
+    grid.add_row("urgent wait, p50 and p99", f"{waits[0]:.2f} and {waits[1]:.2f} s", "no classes")
+    grid.add_row("urgent messages there", f"{len(measured.waits_us)} of {measured.urgent}", "")
+    grid.add_row("accepted messages lost", str(measured.missing), "")
+    return grid
+
+
+def _possible(verdict: Mapping[str, Any]) -> str:
+    share = verdict["possible"]["share"]
+    return "not known" if share is None else f"{share:.0%}"
+
+
+_ROWS: Final = {
+    "inbound messages lost": lambda v: f"{v['inbound_lost']} of {v['arrived'].get('inbound', 0)}",
+    "container behind, at most": lambda v: f"{v['behind_max_s']:.2f} s",
+    "container behind, p99": lambda v: f"{v['behind_p99_s']:.2f} s",
+    "trailing seconds over TPS": lambda v: f"{v['over_share']:.0%}",
+    "messages sent twice": lambda v: str(v["duplicates"]),
+    "sends let go into a full second": lambda v: str(v["into_full"]),
+    "sends, of the possible ones": _possible,
+}

@@ -1,182 +1,153 @@
-"""What does Headway do? The main job, on real input, in half a minute: `make run`.
+"""What does Headway do? The main job, on real input, in a minute: `make run`.
 
-A CSV of recipients goes onto a number's Celery queue, four priorities deep; then a real Celery worker drains it, class
-by class, through the number's TPS, to a local sink that speaks Picky's Push API. While bulk is leaving, three urgent
-messages are pushed, and overtake what waits. The sink's journal is the judge: status 0 only if every promise was kept.
+A campaign from a CSV goes as bulk to a number with 20 TPS, while urgent messages are pushed and people write: over
+HTTP through the gateway, Celery queues and a real Celery worker, to a WhatsApp number in software that answers with
+receipts and inbound messages. Everything that uses the number's TPS is shown as it happens; then the number judges, and
+beside it stands what a limiter that counts only what it sends would have done to it.
 
-Nothing leaves this machine, and nobody's data is touched: all of it lives in a folder of its own, gone at the end.
+Status 0 when nothing was lost or doubled and the container kept up. Nothing leaves this machine, and nobody's data is
+touched: all of it lives in a folder of its own, gone at the end.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-import redis
 from rich.console import Console
 
 from console import recipients
-from examples._picture import Moment, Picture, Plain
-from examples._stage import Broken, Stage, now_us
-from examples._verdict import Promise, Pushed, promises
-from headway import Client, HeadwayError, Message, MessageClass, keys
+from examples._app import App
+from examples._minute import Minute
+from examples._moment import SECOND_US, Moment
+from examples._picture import Picture, Plain
+from examples._stage import Broken, Stage, now_us, say_error
+from examples._verdict import Measured, table
+from headway import HeadwayError, Message, MessageClass
 from runtime import telemetry
-from runtime.variables import DEMO_NUMBER, TPS
+from runtime.variables import DEMO_NUMBER
+from simulator.conditions import Conditions
+from simulator.limiter import judge_outbound_only
 
-RECIPIENTS = Path(__file__).with_name("recipients.csv")
-
-#: What comes while bulk is leaving.
-CODES = [
-    Message(to=f"120255501{end}", text=f"Your code is {code}.", class_=MessageClass.URGENT)
-    for end, code in (("95", "482913"), ("96", "190277"), ("97", "735164"))
-]
-
-#: Bulk messages that have arrived when the urgent ones are pushed.
-BULK_FIRST = 5
-
-#: From the start to the first message at the sink; a cold machine compiles what it imports.
-START_PATIENCE_US = 60_000_000
-FRAME_S = 0.1
+CAMPAIGN = Path(__file__).with_name("campaign.csv")
 
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Run:
-    """One run: what was pushed, what arrived."""
-
-    def __init__(self, stage: Stage, client: redis.Redis, moment: Moment) -> None:
-        self._stage = stage
-        self._redis = client
-        self._client = Client(client)
-        self.moment = moment
-        self.overtaken = 0
-        self.sent = 0
-
-    def push(self, messages: list[Message]) -> list[str]:
-        """Enqueue messages in one publish, and remember them."""
-        at_us = now_us()
-        ids = self._client.push_many(DEMO_NUMBER, messages)
-        for id, message in zip(ids, messages, strict=True):
-            self.moment.pushed[id] = Pushed(message.class_, at_us)
-        return ids
-
-    def look(self) -> None:
-        """Bring the picture up to date."""
-        moment = self.moment
-        moment.arrived += self._stage.arrivals()
-        with self._redis.pipeline(transaction=False) as pipe:
-            for lane in keys.lanes(DEMO_NUMBER):
-                pipe.llen(lane)
-            moment.waiting = dict(zip((class_.value for class_ in MessageClass), pipe.execute(), strict=True))
-        moment.now_us = now_us()
-
-    def interrupt(self) -> None:
-        """Push the urgent messages once some bulk has gone and much of it waits."""
-        moment = self.moment
-        classes = Counter(moment.pushed[row.id].class_ for row in moment.arrived if row.id in moment.pushed)
-        bulk = sum(message.class_ is MessageClass.BULK for message in moment.pushed.values())
-        halfway = 2 * len(moment.arrived) >= len(moment.pushed)  # a person's own file may have no bulk at all
-        if moment.late or not halfway or classes[MessageClass.BULK] < min(BULK_FIRST, bulk):
-            return
-        self.overtaken = moment.waiting[MessageClass.BULK]
-        moment.late = self.push(CODES)
-        moment.says = f"{len(CODES)} urgent messages pushed: they overtake {self.overtaken} waiting bulk ones"
-
-    def finished(self) -> bool:
-        """Whether every message has arrived and its record says so."""
-        moment = self.moment
-        if len(moment.arrived) < len(moment.pushed) or not moment.late:
-            return False
-        records = [self._client.status(id) or {} for id in moment.pushed]
-        self.sent = sum(record.get("state") == "sent" for record in records)
-        return self.sent == len(moment.pushed)
-
-    def drain(self, show: Callable[[Moment], None]) -> None:
-        """Watch until all is done, or the time is up: the verdict then says what is missing."""
-        moment = self.moment
-        patience_us = START_PATIENCE_US + int(2e6 * len(moment.pushed) / moment.tps)
-        while not self.finished() and moment.now_us - moment.began_us < patience_us:
-            self.look()
-            if moment.arrived and not moment.late:
-                moment.says = "draining in class order"
-            self.interrupt()
-            show(moment)
-            time.sleep(FRAME_S)
+def conditions_of(*, tps: float, seconds: int) -> Conditions:
+    """Return what the number has to bear: inbound of a tenth of TPS, and two bursts of half a second's worth."""
+    return Conditions(
+        tps=tps,
+        inbound_per_s=tps / 10,
+        burst=max(2, round(tps / 2)),
+        burst_every=timedelta(seconds=0.4 * seconds),
+        seed=7,
+    )
 
 
 def messages_of(file: Path) -> list[Message]:
-    """Read the file. Raises HeadwayError when a row can't be sent."""
-    found = recipients.parse(file.read_bytes())
+    """Read the file. Raises HeadwayError when a row can't be part of this run."""
+    found = recipients.parse(file.read_bytes(), class_=MessageClass.BULK)
     for bad in found.bad:
         raise HeadwayError(f"{file}, line {bad.line}, {bad.field}: {bad.problem}")
+    for row in found.rows:
+        message = row.message
+        if Message(to=message.to, text=message.text, media_url=message.media_url, class_=message.class_) != message:
+            raise HeadwayError(f"{file}, line {row.line}: this run takes to, text, media_url and class, nothing else")
     return [row.message for row in found.rows]
 
 
-def run(stage: Stage, *, file: Path, tps: float, began_us: int) -> list[Promise]:
-    """Push, start the worker, watch, judge. The order lets the lanes fill first, so that their order can be seen."""
-    moment = Moment(DEMO_NUMBER, tps, began_us)
+async def play(stage: Stage, moment: Moment, campaign: list[Message], show: Callable[[Moment], None]) -> Measured:
+    """Live through the minute, and measure. Raises Broken."""
+    app = App(stage.gateway_url, stage.simulator_url, token=stage.token)
+    try:
+        return await Minute(stage, app, moment, show).play(campaign)
+    finally:
+        await app.close()
+
+
+def tell(console: Console, measured: Measured, moment: Moment, conditions: Conditions) -> int:
+    """Print both verdicts and return the status."""
+    plain = judge_outbound_only(
+        conditions, duration=timedelta(seconds=moment.seconds), sends=moment.campaign + measured.urgent
+    )
+    if moment.first_us:
+        first_s = (moment.first_us - moment.began_us) / SECOND_US
+        console.print(f"\nFirst message at the number {first_s:.1f} s after the start of this run.")
+    console.print()
+    console.print(table(measured, plain, seconds=moment.seconds))
+    console.print("* counts only what it sends; same number, people and campaign, in simulated time", style="dim")
+    console.print()
+    if measured.unsound:
+        console.print(measured.unsound, style="yellow", soft_wrap=True)
+    broken = measured.broken()
+    for promise in broken:
+        console.print("[bold red]BROKEN[/]", promise, soft_wrap=True)
+    if not broken:
+        console.print("[green]kept[/]  nothing lost, nothing doubled, and the container kept up", soft_wrap=True)
+    return 1 if broken else 0
+
+
+def run(stage: Stage, file: Path, conditions: Conditions, *, seconds: int, began_us: int) -> int:
+    """Start, live through it, judge; return the status."""
+    campaign = messages_of(file)
+    moment = Moment(
+        number=DEMO_NUMBER,
+        tps=conditions.tps,
+        seconds=seconds,
+        campaign=len(campaign),
+        began_us=began_us,
+        now_us=began_us,
+    )
     console = Console(highlight=False)
     with Picture(console) if console.is_terminal else Plain() as picture:
-        play = Run(stage, stage.open(), moment)
-        play.push(messages_of(file))
-        moment.says = f"{len(moment.pushed)} messages of {file.name} are enqueued; the worker starts"
-        play.look()
+        moment.says = "starting a server, the gateway, a worker, and a number in software"
         picture.show(moment)
-        stage.start_worker()
-        play.drain(picture.show)
-        moment.says, moment.done = "", True
-        play.look()
-        picture.show(moment)
-    if moment.arrived:
-        first_s = (moment.arrived[0].at_us - began_us) / 1e6
-        console.print()
-        console.print(f"First message at the sink {first_s:.1f} s after the start, server and worker included.")
-    return promises(stage.rows, moment.pushed, sent=play.sent, tps=tps, late=moment.late, overtaken=play.overtaken)
+        stage.open()
+        measured = _until_ended(play(stage, moment, campaign, picture.show))
+    return tell(console, measured, moment, conditions)
 
 
-def verdict(kept: list[Promise]) -> int:
-    """Print the promises and return the status."""
-    console = Console(highlight=False)
-    for promise in kept:
-        console.print("[green]kept[/]  " if promise.kept else "[bold red]BROKEN[/]", promise.says, soft_wrap=True)
-    return 0 if all(promise.kept for promise in kept) else 1
+def _until_ended(work: Coroutine[Any, Any, Measured]) -> Measured:
+    """Run until it is done, or the end is asked for: then raises CancelledError."""
 
+    async def ended() -> Measured:
+        task = asyncio.ensure_future(work)
+        for number in _ENDS:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await task
 
-def _tps(_: click.Context, __: click.Parameter, value: str) -> str:
-    try:
-        milli = TPS.read(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if not 1000 <= milli <= 50_000:
-        raise click.BadParameter("from 1 to 50: with more, all is over before the urgent messages come")
-    return value
+    return asyncio.run(ended())
 
 
 @click.command(help=(__doc__ or "").partition("\n")[2])
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=RECIPIENTS)
-@click.option("--tps", default="4", show_default=True, callback=_tps, help="Slower than a real number: eyes follow.")
-def main(*, file: Path, tps: str) -> None:
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=CAMPAIGN)
+@click.option("--seconds", type=click.IntRange(5, 600), default=60, show_default=True, help="How long it runs.")
+@click.option("--tps", type=click.FloatRange(2, 200), default=20, show_default=True, help="TPS of the number.")
+def main(*, file: Path, seconds: int, tps: float) -> None:
     # Imports are part of what a person waits for; the processor time used so far is about what they took.
-    began_us = now_us() - int(time.process_time() * 1e6)
+    began_us = now_us() - int(time.process_time() * SECOND_US)
     telemetry.configure(level=30)
     for number in _ENDS:  # a closed window too: what was started must not outlive the run
         signal.signal(number, _interrupt)
+    conditions = conditions_of(tps=tps, seconds=seconds)
     home = Path(tempfile.mkdtemp(prefix="headway-run-"))
-    stage = Stage(home, tps=tps)
+    stage = Stage(home, conditions=conditions)
     status = 1
     try:
-        status = verdict(run(stage, file=file, tps=float(tps), began_us=began_us))
-    except (Broken, HeadwayError, redis.RedisError) as error:
-        print(f"headway: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
+        status = run(stage, file, conditions, seconds=seconds, began_us=began_us)
+    except (Broken, HeadwayError) as error:
+        say_error(str(error))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("\nending what was started …", file=sys.stderr)
         status = 130
     finally:
@@ -184,7 +155,7 @@ def main(*, file: Path, tps: str) -> None:
             signal.signal(number, signal.SIG_IGN)
         stage.close()
         if status == 1:
-            print(f"The logs are in {home}", file=sys.stderr)
+            say_error(f"the logs are in {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
     sys.exit(status)
