@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from runtime.settings import NumberSettings
 
 
+#: Lua hands over some 8,000 values at once, a row of a grant is four, and a script that fails there has written already.
+MOST_ROWS = 1000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRules:
     """What the scripts need of a number's settings. TPS in thousandths, shares in millionths, durations in
@@ -14,6 +18,7 @@ class NumberRules:
 
     `in_flight`: leases out at a time; one lease is one provider request where the provider takes many rows in one.
     `shape_fields`: fields of a message that belong to the provider's request, so that rows of one lease agree on them.
+    Raises ValueError for more than MOST_ROWS rows, or none.
     """
 
     number: str
@@ -26,6 +31,10 @@ class NumberRules:
     max_rows: int = 100
     #: A lease is capped by bytes too, so that one Celery message stays small.
     max_bytes: int = 256 * 1024
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_rows <= MOST_ROWS:
+            raise ValueError(f"a lease has 1 to {MOST_ROWS} rows, not {self.max_rows}")
 
 
 def rules_of(own: NumberSettings, *, lease_ttl_ms: int, shape_fields: tuple[str, ...] = ()) -> NumberRules:

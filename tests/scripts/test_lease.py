@@ -10,6 +10,7 @@ import redis as redis_py
 from headway import keys
 from scheduler.decisions import Because, Grant, Refuse, Wait
 from scheduler.meter import Kind
+from scheduler.rules import MOST_ROWS
 from tests.harness.servers import ThrowawayServer
 from tests.scripts.stage import NUMBER, SECOND, Stage, everything
 
@@ -250,6 +251,15 @@ def test_a_lease_is_capped_by_rows_and_by_bytes(redis: redis_py.Redis) -> None:
     assert len(stage.ids()) == 2
     stage.change(max_bytes=100)
     assert len(stage.ids()) == 1
+
+
+def test_the_longest_lease_can_be_granted(redis: redis_py.Redis) -> None:
+    """As many rows as a lease may have, and not one more: Lua couldn't hand them over, after it had written."""
+    stage = Stage(redis, tps=10_000, max_rows=MOST_ROWS, max_bytes=10_000_000)
+    stage.push(*(f"m{i}" for i in range(MOST_ROWS)), class_="urgent")
+    assert len(stage.ids()) == MOST_ROWS
+    with pytest.raises(ValueError, match="rows"):
+        stage.change(max_rows=MOST_ROWS + 1)
 
 
 def test_in_flight_is_a_limit(redis: redis_py.Redis) -> None:
