@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from runtime.settings import NumberSettings
 
-
-#: Lua hands over some 8,000 values at once, a row of a grant is four, and a script that fails there has written already.
+#: Lua hands over some 8,000 values at once, four a row; a script that fails there has written already.
 MOST_ROWS = 1000
 
 
