@@ -27,6 +27,8 @@ _FROM = json.dumps({state: dict.fromkeys(sorted(may_come_from(state)), True) for
 #: Texts of the reply for each receipt.
 _TEXTS = 5
 
+_STATES = {state.value: state for state in BROUGHT}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
@@ -107,4 +109,4 @@ def follow(number: str, receipt: Receipt, answer: Answer) -> tuple[str, Receipt]
 
 
 def _answer(what: str, name: str, push_id: str, reference: str, changed: str) -> Answer:
-    return Answer(Found(what), name, push_id, reference, State(changed) if changed else None)
+    return Answer(Found(what), name, push_id, reference, _STATES.get(changed))
