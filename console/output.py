@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _EIGHTHS = "▏▎▍▌▋▊▉█"
-_STEPS = "▁▂▃▄▅▆▇█"
 
 #: Class -> colour, wherever a class is shown.
 COLOURS: Mapping[str, str] = {"urgent": "red", "high": "yellow", "normal": "cyan", "bulk": "blue"}
@@ -38,12 +37,6 @@ def bar(part: float, whole: float, *, width: int) -> str:
     eighths = max(1, round(min(1.0, part / whole) * width * 8))
     full, rest = divmod(eighths, 8)
     return "█" * full + (_EIGHTHS[rest - 1] if rest else "")
-
-
-def spark(values: Sequence[int], *, top: int) -> str:
-    """Return one character for each value, as high as its share of `top`; a dot for nothing."""
-    whole = max(top, 1)
-    return "".join("·" if v <= 0 else _STEPS[min(7, max(0, -(-v * 8 // whole) - 1))] for v in values)
 
 
 def moment(ms: int | None) -> str:

@@ -16,7 +16,7 @@ from runtime.telemetry import mask
 
 #: Lines of the picture beside the chart and what comes and goes; one for the cursor.
 _FRAME: Final = 12
-_LEAST_CHART, _MOST_CHART = 6, 18
+_LEAST_CHART, _MOST_CHART = 4, 18
 #: Lines of what comes and goes below the chart, at the least.
 _STREAM: Final = 3
 _LABEL: Final = 10
@@ -79,9 +79,9 @@ def draw(moment: Moment, *, width: int, height: int, colours: bool) -> Renderabl
     """Return the picture for a terminal of so many columns and lines."""
     room = height - _FRAME - _STREAM
     rows = max(_LEAST_CHART, min(_MOST_CHART, room))
-    return Group(
+    lines = [
         _title(moment),
-        Text(moment.says, "yellow", no_wrap=True, overflow="ellipsis"),
+        Text(moment.says, "yellow"),
         Text(),
         *chart(moment, rows=rows, width=width, colours=colours),
         _legend(moment, colours=colours),
@@ -89,7 +89,10 @@ def draw(moment: Moment, *, width: int, height: int, colours: bool) -> Renderabl
         *_figures(moment, width),
         Text(),
         *_stream(moment, max(_STREAM, room - rows + _STREAM), width),
-    )
+    ]
+    for line in lines:  # one that wraps would push the last ones off the screen
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return Group(*lines)
 
 
 def _title(moment: Moment) -> Text:

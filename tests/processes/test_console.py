@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,26 +72,32 @@ def test_a_worker_starts_from_any_directory(tmp_path: Path, server: ThrowawaySer
     assert sorted(path.name for path in tmp_path.iterdir()) == ["worker"]
 
 
-def test_the_run_keeps_its_promises(tmp_path: Path) -> None:
-    """`make run` without a terminal: plain lines, four promises kept, status 0, and nothing left behind."""
+def test_the_run_shows_and_judges_the_whole_picture(tmp_path: Path) -> None:
+    """`make run` without a terminal: a plain line a second, both verdicts, status 0, and nothing left behind."""
     env = {"TMPDIR": str(tmp_path), "HEADWAY_TPS": "a person's own setting"}
-    with RunningProcess([sys.executable, ROOT / "examples" / "run.py", "--tps", "6"], env=env, cwd=tmp_path) as run:
+    with RunningProcess(
+        [sys.executable, ROOT / "examples" / "run.py", "--seconds", "10"], env=env, cwd=tmp_path
+    ) as run:
         status = run.wait(timeout=timedelta(seconds=90))
         assert status == 0, run.output
-        assert run.output.count("\nkept ") == 4
-        assert "3 urgent messages pushed: they overtake" in run.output
+        assert run.output.count(" of 20 TPS: send") >= 5
+        assert re.search(r"^messages sent twice +0 +0 *$", run.output, re.MULTILINE)
+        assert re.search(r"^accepted messages lost +0 *$", run.output, re.MULTILINE)
+        assert re.search(r"^urgent messages there +[1-9][0-9]* of [1-9]", run.output, re.MULTILINE)
+        assert "nothing lost, nothing doubled" in run.output
         assert "\x1b" not in run.output
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are read from /proc")
-def test_a_run_that_is_ended_ends_what_it_started(tmp_path: Path) -> None:
-    """SIGTERM in the middle: worker, sink and server end, the folder goes, and the status says that it was ended."""
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_ends_what_it_started(tmp_path: Path, end: signal.Signals) -> None:
+    """In the middle of it: worker, gateway, number and server end. Only a killed run leaves its folder behind."""
     with RunningProcess([sys.executable, ROOT / "examples" / "run.py"], env={"TMPDIR": str(tmp_path)}) as run:
-        run.wait_for_line("draining in class order", timeout=timedelta(seconds=60))
+        run.wait_for_line("of 20 TPS: send", timeout=timedelta(seconds=60))
         children = run.children()
-        assert len(children) == 3
-        run.signal(signal.SIGTERM)
-        assert run.wait() == 130
-        wait_until(lambda: all(map(gone, children)), description="the end of worker, sink and server")
-    assert list(tmp_path.iterdir()) == []
+        assert len(children) == 4
+        run.signal(end)
+        assert run.wait() == (130 if end is signal.SIGTERM else -signal.SIGKILL)
+        wait_until(lambda: all(map(gone, children)), description="the end of worker, gateway, number and server")
+    assert len(list(tmp_path.iterdir())) == (0 if end is signal.SIGTERM else 1)

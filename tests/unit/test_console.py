@@ -17,8 +17,7 @@ from click.testing import CliRunner, Result
 
 from console import output, processes
 from console.main import cli
-from examples._verdict import GRACE_US, Pushed, out_of_order, promises
-from headway import Client, MessageClass, keys
+from headway import Client, keys
 from runtime import scripts
 from scheduler import control, meter
 from scheduler import figures as figures_of
@@ -307,14 +306,14 @@ def test_the_gateway_is_its_own_module(become: list[Any]) -> None:
 
 
 def test_the_simulator_takes_its_own_options(become: list[Any]) -> None:
-    """Everything after `headway simulator`, --help too, is the simulator's; no folder of the caller's stands in for it."""
+    """Everything after `headway simulator`, --help too, is the simulator's; a folder of that name isn't."""
     assert CliRunner().invoke(cli, ["simulator", "--port", "0", "--help"]).exit_code == 0
     (path, words, environ) = become[0]
     assert (path, words) == (sys.executable, [sys.executable, "-P", "-m", "simulator", "--port", "0", "--help"])
     assert environ["PYTHONPATH"].split(os.pathsep)[0] == str(processes.ROOT)
 
 
-# ------------------------------------------------------------------------------------------------- bars and verdicts
+# -------------------------------------------------------------------------------------------------------------- bars
 
 
 def test_bars_show_what_is_not_nothing() -> None:
@@ -322,36 +321,4 @@ def test_bars_show_what_is_not_nothing() -> None:
     assert output.bar(5, 5, width=4) == output.bar(9, 5, width=4) == "████"
     assert output.bar(0, 5, width=4) == ""
     assert output.bar(1, 1_000_000, width=4) == "▏"
-    assert output.spark([0, 1, 4, 9], top=4) == "·▂██"
     assert [figures_of.rate(10_000), figures_of.rate(500)] == [10, 0.5]
-
-
-def test_the_run_sees_a_message_that_did_not_wait_its_turn() -> None:
-    """Bulk that arrives while an urgent message waits is out of order; what had left just before isn't."""
-    pushed = {"b": Pushed(MessageClass.BULK, 0), "u": Pushed(MessageClass.URGENT, 1_000_000)}
-    late_us = 1_000_000 + GRACE_US
-    assert out_of_order({"b": late_us, "u": late_us + GRACE_US + 1}, pushed) == 1
-    assert out_of_order({"b": late_us - 1, "u": late_us + GRACE_US + 1}, pushed) == 0
-    assert out_of_order({"u": late_us, "b": late_us + GRACE_US + 1}, pushed) == 0
-
-
-@pytest.mark.parametrize(
-    ("at_s", "sent", "broken"),
-    [
-        ({"a": 0, "b": 0.5, "u": 1.6}, 3, []),
-        ({"a": 0, "b": 0.5}, 2, [0, 3]),
-        ({"a": 0, "b": 0.5, "u": 1.6}, 2, [0]),
-        ({"a": 0, "b": 0.5, "u": 9.0}, 3, [3]),
-        ({"a": 0, "u": 1.6, "b": 1.7, "a2": 1.8, "b2": 1.9}, 3, [0, 2]),
-    ],
-)
-def test_the_run_judges_by_the_sinks_journal(at_s: dict[str, float], sent: int, broken: list[int]) -> None:
-    """Missing or repeated messages, unsettled records, a second too full and a slow urgent one each break a promise."""
-    pushed = {
-        "a": Pushed(MessageClass.BULK, 0),
-        "b": Pushed(MessageClass.BULK, 0),
-        "u": Pushed(MessageClass.URGENT, 1_500_000),
-    }
-    rows = [{"at_us": int(at * 1e6), "reference_number": id[0], "taken": True} for id, at in at_s.items()]
-    judged = promises(rows, pushed, sent=sent, tps=2, late=["u"], overtaken=1)
-    assert [index for index, promise in enumerate(judged) if not promise.kept] == broken
