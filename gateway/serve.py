@@ -6,7 +6,6 @@ it finish what it has and ends it.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -19,7 +18,7 @@ import uvicorn
 
 from gateway.app import build
 from headway.errors import HeadwayError, SettingError
-from runtime import telemetry
+from runtime import pauses, telemetry
 from runtime.address import parse
 from runtime.connect import check_server, connect, wait_for_server
 from runtime.embedded import EmbeddedServer
@@ -40,9 +39,6 @@ _EXIT_REFUSED = 2
 #: How soon a thread lets another one run, in seconds. By default a large push that is read on its thread would hold up
 #: the event loop and the commit thread for 5 ms each time that they want to go on.
 _SWITCH_S = 0.0005
-#: Objects made before Python looks for cycles among the new ones. Requests leave none, so looking is for nothing: with
-#: Python's own figure, 700, it cost a quarter of a webhook and its slowest answers.
-_CYCLES_AFTER = 20_000
 
 _log = get_logger("gateway")
 
@@ -52,9 +48,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()  # what stands here stays to the end: it is never looked through again
-        gc.set_threshold(_CYCLES_AFTER, 20, 50)
+        pauses.avoid()
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -69,6 +70,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # a look through all that was imported would stop the clock for 100 ms: stamps would be late
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
             print(f"{self._name} ready on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)

@@ -19,6 +19,7 @@ from celery import signals
 
 from headway.errors import HeadwayError, SettingError
 from providers import catalogue
+from runtime import pauses
 from runtime.connect import check_server, connect, wait_for_server
 from runtime.settings import Settings
 from runtime.telemetry import Event, get_logger
@@ -137,6 +138,7 @@ class Lifecycle:
             return
         parts.keeper.start()
         parts.bell.start()
+        pauses.avoid()
         pool = "prefork" if "prefork" in type(sender.pool).__module__ else "threads"
         numbers = sorted(parts.engine.agenda.numbers())
         log.info(Event.WORKER_READY, numbers=numbers, pool=pool, concurrency=parts.engine.slots)
@@ -173,6 +175,7 @@ class Lifecycle:
         What it inherited is not its own: one of the parent's threads may have held a lock when it was forked.
         """
         transport.serve(None)
+        pauses.avoid()
         self.parts.engine = self.parts.keeper = self.parts.bell = None
 
     def _give_up(self) -> None:
