@@ -32,7 +32,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-index --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: setup ## the main job on real input: a CSV through the queues and a worker to a local sink
+run: setup ## the main job on real input, in a minute: a campaign, urgent messages, receipts, and the number's verdict
 	@$(BIN)/python examples/run.py $(ARGS)
 
 test: setup ## run all tests

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
+import redis
 
 from console import output
 from console.door import NumberType, opened, read_settings
-from headway.client import Client
+from delivery.records import look_up
+from headway.client import check_id
 from headway.errors import BrokerUnavailable
 from runtime.settings import Settings
 from runtime.variables import NOT_YET
@@ -30,8 +33,8 @@ def status(*, message_id: str, as_json: bool) -> None:
     r"""Say what became of a message.
 
     --json prints the record: {"id", "state", "number", "class", "accepted_ms", "changed_ms", "attempts", "until_ms",
-    "provider_id", "push_id", "code", "reason"}, without what is not known. An id without a record prints {"id",
-    "state": null}, and the status is 1.
+    "provider_id", "push_id", "push", "reference", "code", "reason"}, without what is not known. An
+    id without a record prints {"id", "state": null}, and the status is 1.
 
     \b
     Example:
@@ -39,7 +42,7 @@ def status(*, message_id: str, as_json: bool) -> None:
     """
     settings = read_settings()
     with opened(settings) as door:
-        record = Client(door.client).status(message_id)
+        record = _record(door.client, message_id)
     if as_json:
         numeric = {name: int(value) for name, value in (record or {}).items() if _counts(name)}
         output.print_json({"id": message_id, "state": None, **(record or {}), **numeric})
@@ -121,6 +124,17 @@ def url() -> None:
     settings = read_settings()
     with opened(settings) as door:
         click.echo(door.url)
+
+
+def _record(client: redis.Redis, message_id: str) -> dict[str, str] | None:
+    """Return what is known of a message, in order and without what is not, or None."""
+    check_id(message_id)
+    found = look_up(client, message_id)
+    if found is None:
+        return None
+    named = {("class" if name == "class_" else name): value for name, value in asdict(found).items()}
+    del named["message_id"]
+    return {name: str(value) for name, value in named.items() if value not in {"", None}}
 
 
 def _counts(name: str) -> bool:

@@ -99,6 +99,21 @@ def table(measured: Measured, plain: NumberVerdict, *, seconds: int) -> Table:
     return grid
 
 
+def told(measured: Measured, plain: NumberVerdict) -> dict[str, Any]:
+    """Return both verdicts as JSON for programs."""
+    return {
+        "headway": dict(measured.verdict),
+        "plain_limiter": asdict(plain),
+        "urgent_wait_s": [quantile(measured.waits_us, share) / SECOND_US for share in (0.5, 0.99)],
+        "urgent_there": len(measured.waits_us),
+        "urgent": measured.urgent,
+        "missing": measured.missing,
+        "doubled": measured.doubled,
+        "unsound": measured.unsound,
+        "broken": measured.broken(),
+    }
+
+
 def _possible(verdict: Mapping[str, Any]) -> str:
     share = verdict["possible"]["share"]
     return "not known" if share is None else f"{share:.0%}"

@@ -12,6 +12,7 @@ touched: all of it lives in a folder of its own, gone at the end.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import sys
@@ -31,7 +32,7 @@ from examples._minute import Minute
 from examples._moment import SECOND_US, Moment
 from examples._picture import Picture, Plain
 from examples._stage import Broken, Stage, now_us, say_error
-from examples._verdict import Measured, table
+from examples._verdict import Measured, table, told
 from headway import HeadwayError, Message, MessageClass
 from runtime import telemetry
 from runtime.variables import DEMO_NUMBER
@@ -75,11 +76,15 @@ async def play(stage: Stage, moment: Moment, campaign: list[Message], show: Call
         await app.close()
 
 
-def tell(console: Console, measured: Measured, moment: Moment, conditions: Conditions) -> int:
-    """Print both verdicts and return the status."""
+def tell(
+    console: Console, measured: Measured, moment: Moment, conditions: Conditions, *, file: Path | None = None
+) -> int:
+    """Print both verdicts and return the status; write them into `file` too, for programs."""
     plain = judge_outbound_only(
         conditions, duration=timedelta(seconds=moment.seconds), sends=moment.campaign + measured.urgent
     )
+    if file is not None:
+        file.write_text(json.dumps(told(measured, plain)))
     if moment.first_us:
         first_s = (moment.first_us - moment.began_us) / SECOND_US
         console.print(f"\nFirst message at the number {first_s:.1f} s after the start of this run.")
@@ -97,7 +102,9 @@ def tell(console: Console, measured: Measured, moment: Moment, conditions: Condi
     return 1 if broken else 0
 
 
-def run(stage: Stage, file: Path, conditions: Conditions, *, seconds: int, began_us: int) -> int:
+def run(
+    stage: Stage, file: Path, conditions: Conditions, *, seconds: int, began_us: int, into: Path | None = None
+) -> int:
     """Start, live through it, judge; return the status."""
     campaign = messages_of(file)
     moment = Moment(
@@ -114,7 +121,7 @@ def run(stage: Stage, file: Path, conditions: Conditions, *, seconds: int, began
         picture.show(moment)
         stage.open()
         measured = _until_ended(play(stage, moment, campaign, picture.show))
-    return tell(console, measured, moment, conditions)
+    return tell(console, measured, moment, conditions, file=into)
 
 
 def _until_ended(work: Coroutine[Any, Any, Measured]) -> Measured:
@@ -133,7 +140,8 @@ def _until_ended(work: Coroutine[Any, Any, Measured]) -> Measured:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=CAMPAIGN)
 @click.option("--seconds", type=click.IntRange(5, 600), default=60, show_default=True, help="How long it runs.")
 @click.option("--tps", type=click.FloatRange(2, 200), default=20, show_default=True, help="TPS of the number.")
-def main(*, file: Path, seconds: int, tps: float) -> None:
+@click.option("--json", "into", type=click.Path(path_type=Path), help="Write the verdicts into this file as JSON.")
+def main(*, file: Path, seconds: int, tps: float, into: Path | None) -> None:
     # Imports are part of what a person waits for; the processor time used so far is about what they took.
     began_us = now_us() - int(time.process_time() * SECOND_US)
     telemetry.configure(level=30)
@@ -144,7 +152,7 @@ def main(*, file: Path, seconds: int, tps: float) -> None:
     stage = Stage(home, conditions=conditions)
     status = 1
     try:
-        status = run(stage, file, conditions, seconds=seconds, began_us=began_us)
+        status = run(stage, file, conditions, seconds=seconds, began_us=began_us, into=into)
     except (Broken, HeadwayError) as error:
         say_error(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):

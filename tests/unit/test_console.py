@@ -120,6 +120,7 @@ def test_status_tells_the_record(run: Any, redis: redis_py.Redis) -> None:
     told = json.loads(run("status", message_id, "--json").stdout)
     assert {**told, "accepted_ms": 0} == {
         "id": message_id, "state": "waiting", "number": NUMBER, "class": "high", "accepted_ms": 0,
+        "attempts": 0,
     }  # fmt: skip
     assert isinstance(told["accepted_ms"], int)
 
