@@ -25,6 +25,7 @@
 -- @include promote
 -- @include room
 -- @include take
+-- @include measure
 -- @include grant
 local now, id = now_us(ARGV[1]), ARGV[2]
 local fields = {}

@@ -1,0 +1,31 @@
+-- The meter as a lease sees it: these work on the KEYS and ARGV of lease.lua.
+
+-- Headroom is kept while something that can't be refused was seen in the last ten minutes.
+local HEADROOM_MEMORY_US = 600000000
+
+-- measured(a, now): the meter as it stands, for `room` and `spend`.
+local function measured(a, now)
+  local seen = redis.call('HMGET', KEYS[7], 'uncontrolled_us', 'pace_at')
+  local recently = seen[1] and now - tonumber(seen[1]) < HEADROOM_MEMORY_US
+  local headroom = recently and tonumber(ARGV[7]) or 0
+  local slowest = a.window_us / math.max(1, math.floor(a.events - a.events * headroom / 1e6))
+  -- Never further back than a late wake-up: the time of an idle number is gone, it isn't saved up for a burst. Further
+  -- ahead than pacing goes is from a time with a lower TPS: one that was just raised holds at once.
+  local pace_at = math.max(now - SLACK_US, tonumber(seen[2] or now))
+  if pace_at > now + SLACK_US + slowest + 1 then
+    pace_at = now
+  end
+  return {
+    events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, headroom = headroom,
+    spent = spent(KEYS[7], KEYS[8], now, a.window_us), behind = backlog(KEYS[7], now, a.tps_milli),
+    pace_at = pace_at,
+  }
+end
+
+-- spend(m, events, class): these leave, so there is less room for the next class.
+local function spend(m, events, class)
+  m.spent, m.behind = m.spent + events, m.behind + events * 1000000
+  if class.paced then
+    m.pace_at = m.pace_at + events * class.interval
+  end
+end
