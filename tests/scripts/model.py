@@ -32,7 +32,7 @@ def constant(file: str, name: str) -> int:
 SKIPS = constant("take.lua", "SKIPS")
 SLACK_US = constant("room.lua", "SLACK_US")
 GATHER_US = constant("room.lua", "GATHER_US")
-HEADROOM_MEMORY_US = constant("grant.lua", "HEADROOM_MEMORY_US")
+HEADROOM_MEMORY_US = constant("measure.lua", "HEADROOM_MEMORY_US")
 
 
 def whole(number: float) -> int:
