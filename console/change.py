@@ -37,7 +37,7 @@ _by = click.option("--by", default=_me, show_default="your user name", help="Who
 @_number
 @_by
 def pause(*, number: str, by: str) -> None:
-    r"""Stop a number at once; what has begun finishes.
+    """Stop a number at once; what has begun finishes.
 
     \b
     Example:
@@ -50,7 +50,7 @@ def pause(*, number: str, by: str) -> None:
 @_number
 @_by
 def resume(*, number: str, by: str) -> None:
-    r"""Let a paused number go on.
+    """Let a paused number go on.
 
     \b
     Example:
@@ -65,7 +65,7 @@ def resume(*, number: str, by: str) -> None:
 @click.option("--unset", is_flag=True, help="Clear the live value: the environment's holds again.")
 @_by
 def tps(*, number: str, value: str | None, unset: bool, by: str) -> None:
-    r"""Set a number's TPS while everything runs; it wins over HEADWAY_TPS until --unset.
+    """Set a number's TPS while everything runs; it wins over HEADWAY_TPS until --unset.
 
     \b
     Example:
@@ -86,7 +86,7 @@ def number() -> None:
 @_number
 @_by
 def number_unset(*, number: str, by: str) -> None:
-    r"""Clear every live value of a number, a pause too: the environment's hold again.
+    """Clear every live value of a number, a pause too: the environment's hold again.
 
     \b
     Example:

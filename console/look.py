@@ -14,6 +14,7 @@ from console.door import NumberType, opened, read_settings
 from delivery.records import look_up
 from headway.client import check_id
 from headway.errors import BrokerUnavailable
+from runtime.environment import SettingRow
 from runtime.settings import Settings
 from runtime.variables import NOT_YET
 from scheduler import figures
@@ -30,7 +31,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for 
 @click.argument("message_id", metavar="ID")
 @_as_json
 def status(*, message_id: str, as_json: bool) -> None:
-    r"""Say what became of a message.
+    """Say what became of a message.
 
     --json prints the record: {"id", "state", "number", "class", "accepted_ms", "changed_ms", "attempts", "until_ms",
     "provider_id", "push_id", "push", "reference", "code", "reason"}, without what is not known. An
@@ -58,7 +59,7 @@ def status(*, message_id: str, as_json: bool) -> None:
 @click.argument("numbers", nargs=-1, type=NumberType())
 @_as_json
 def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
-    r"""Show how each number stands (default: those of HEADWAY_NUMBERS).
+    """Show how each number stands (default: those of HEADWAY_NUMBERS).
 
     --json prints a list of {"number", "tps", "tps_from", "paused", "by", "at_ms", "waiting": {class: rows}, "leased",
     "deferred", "uncertain", "dead", "spent" (events charged in the trailing second), "debt_ms", "totals": {"send",
@@ -83,7 +84,7 @@ def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
 @click.command(short_help="Show every setting and where it came from.")
 @_as_json
 def explain(*, as_json: bool) -> None:
-    r"""Show every setting, its value, and where that came from; secrets are masked.
+    """Show every setting, its value, and where that came from; secrets are masked.
 
     A live value (`headway tps`, `headway pause`) wins over the environment and says who set it. --json prints
     {"settings": [{"variable", "number", "value", "source"}], "notes": [text]}.
@@ -98,7 +99,7 @@ def explain(*, as_json: bool) -> None:
     notes = [f"{name} has no effect yet: {_reason(name)}" for name in settings.not_yet]
     notes += [f"{name}: HEADWAY_NUMBERS doesn't name this number" for name in settings.unserved]
     rows = [
-        {"variable": row.variable, "number": row.number, "value": row.value, "source": row.source}
+        {"variable": row.variable, "number": row.number, "value": row.value, "source": _source(row)}
         for row in settings.describe()
     ]
     try:
@@ -113,7 +114,7 @@ def explain(*, as_json: bool) -> None:
 
 @click.command(short_help="Print the broker's URL for an app on this machine.")
 def url() -> None:
-    r"""Print the broker's URL, password included: what an app on this machine connects to.
+    """Print the broker's URL, password included: what an app on this machine connects to.
 
     The embedded server runs as long as somebody uses it, a worker for one.
 
@@ -148,6 +149,11 @@ def _print_record(message_id: str, record: dict[str, str]) -> None:
             continue
         label, shown = (name[:-3], output.moment(int(value))) if name.endswith("_ms") else (name, value)
         click.echo(f"  {label.replace('_', ' '):<12} {shown}")
+
+
+def _source(row: SettingRow) -> str:
+    """Return where a value came from; of one that this version doesn't act on, that."""
+    return f"{row.source}, no effect yet" if row.variable in NOT_YET else row.source
 
 
 def _reason(name: str) -> str:

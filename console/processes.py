@@ -62,7 +62,7 @@ def worker_environment(settings: Settings, environ: Mapping[str, str]) -> dict[s
     "--pool", "-P", type=click.Choice(["threads", "prefork"]), default="threads", show_default=True, help="Celery pool."
 )
 def worker(*, numbers: tuple[str, ...], concurrency: int | None, pool: str) -> None:
-    r"""Start a Celery worker that sends.
+    """Start a Celery worker that sends.
 
     This is `celery -A worker.app worker -Q headway.<number>,…` and no more: every other option of Celery is yours by
     running that. Without --number it serves all of HEADWAY_NUMBERS. SIGTERM ends it when what has begun is settled.
@@ -82,7 +82,7 @@ def worker(*, numbers: tuple[str, ...], concurrency: int | None, pool: str) -> N
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=GATEWAY_PORT, type=click.IntRange(0, 65535), show_default=True, help="0: a free one.")
 def gateway(*, host: str, port: int) -> None:
-    r"""Start the HTTP gateway: pushes and webhooks come in, apps and people look and change.
+    """Start the HTTP gateway: pushes and webhooks come in, apps and people look and change.
 
     It listens on this machine only until --host says otherwise, and speaks plain HTTP: put what ends TLS before it.
     Apps present one of the tokens of HEADWAY_API_TOKENS. SIGTERM ends it when the requests that it has are answered.
@@ -106,7 +106,7 @@ def gateway_command(*arguments: str) -> list[str]:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulator(*, arguments: tuple[str, ...]) -> None:
-    r"""Start a WhatsApp number in software that speaks Picky's API (`--help`: its options).
+    """Start a WhatsApp number in software that speaks Picky's API (`--help`: its options).
 
     \b
     Example: 20 TPS, two inbound messages a second, webhooks to a gateway of this machine

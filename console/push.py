@@ -60,7 +60,7 @@ def push(
     again: uuid.UUID | None,
     as_json: bool,
 ) -> None:
-    r"""Enqueue the messages of a CSV file (- is standard input).
+    """Enqueue the messages of a CSV file (- is standard input).
 
     Its first line names the columns: to and text at least, and if you like class, media_url, send_at, expires_at,
     reference and the other fields of a message; template_values and location are written as JSON. Columns that are none

@@ -122,7 +122,7 @@ class ServerWatch:
     help="Provider requests at a time.",
 )
 def up(*, host: str, port: int, concurrency: int) -> None:
-    r"""Start everything in one place: the embedded server, the gateway, and one worker for HEADWAY_NUMBERS.
+    """Start everything in one place: the embedded server, the gateway, and one worker for HEADWAY_NUMBERS.
 
     It watches them, starts again what dies, and ends them in order on SIGTERM or Ctrl-C: the gateway first (no new
     pushes), then the worker (what has begun is settled), then the server. A second Ctrl-C ends them at once. Five

@@ -141,7 +141,7 @@ def _milli(tps: float | str | UnsetType | None) -> int | None:
     try:
         return variables.TPS.read(str(tps))
     except ValueError as error:
-        raise BadRequest(f"tps: {shown(str(error))}") from None
+        raise BadRequest(f"tps: {error}") from None
 
 
 def _apply(client: redis.Redis, number: str, change: NumberChange, tps_milli: int | None) -> None:

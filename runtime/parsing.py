@@ -28,7 +28,7 @@ def decimal(*, scale: int, least: str, most: str, unit: str) -> Callable[[str], 
 
     def read(text: str) -> int:
         if not _DECIMAL.match(text):
-            raise ValueError(f"{text!r} is no number of {unit}; write digits, as in {most}")
+            raise ValueError(f"{text!r} is no number of {unit}; write digits, as in 10")
         value = Decimal(text)
         if not Decimal(least) <= value <= Decimal(most):
             raise ValueError(f"{text} is out of bounds; write {unit} from {least} to {most}")
