@@ -17,6 +17,7 @@ import redis
 import uvicorn
 
 from gateway.app import build
+from gateway.protocol import BoundedProtocol
 from headway.errors import HeadwayError, SettingError
 from runtime import pauses, telemetry
 from runtime.address import parse
@@ -99,6 +100,7 @@ def _run(settings: Settings, url: str, listener: socket.socket) -> None:
     sys.setswitchinterval(_SWITCH_S)
     config = uvicorn.Config(
         build(settings, url),
+        http=BoundedProtocol,
         log_config=None,  # its lines go through our own handler
         log_level="warning",
         access_log=False,

@@ -1,0 +1,107 @@
+"""Are requests with a head without end, or without progress, cut off, and all others served?"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway import protocol
+from gateway.protocol import HEAD_LIMIT, BoundedProtocol
+
+
+async def _size(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+class _Served:
+    """One server on a free port, for the time of a scenario."""
+
+    async def __aenter__(self) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        app = Starlette(routes=[Route("/", _size, methods=["POST"])])
+        config = uvicorn.Config(app, http=BoundedProtocol, log_config=None, ws="none", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._task = asyncio.create_task(self._server._serve([listener]))
+        while not self._server.started:  # noqa: ASYNC110  uvicorn tells only who asks
+            await asyncio.sleep(0.01)
+        port: int = listener.getsockname()[1]
+        return port
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        await self._task
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the patience for a head be short."""
+    monkeypatch.setattr(protocol, "HEAD_PATIENCE_S", 0.2)
+
+
+def test_a_header_without_end_is_cut_off() -> None:
+    """Who sends a header without end is cut off soon after the limit, and never heard to the end."""
+
+    async def scenario() -> int:
+        async with _Served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nX-a: ")
+            sent = 0
+            try:
+                while sent < 64 * HEAD_LIMIT:
+                    writer.write(b"a" * 65536)
+                    await asyncio.wait_for(writer.drain(), 5)
+                    sent += 65536
+                assert await reader.read(1) == b""
+            except ConnectionError:
+                pass
+            finally:
+                writer.close()
+            return sent
+
+    assert asyncio.run(scenario()) < 32 * HEAD_LIMIT
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "first", [b"", b"POST / HTTP/1.1\r\nHost:", b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\nxPOST /"]
+)
+def test_a_head_that_stops_is_closed(first: bytes) -> None:
+    """A connection that says nothing, or half a head, the first or a later one, is closed after the patience."""
+
+    async def scenario() -> bytes:
+        async with _Served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(first)
+            answer = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            return answer
+
+    answer = asyncio.run(scenario())
+    assert answer == b"" if b"xPOST" not in first else answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_slow_body_is_no_slow_head() -> None:
+    """A body may take longer than a head, and be longer than a head's limit; the connection goes on after it."""
+
+    async def scenario() -> list[bytes]:
+        async with _Served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            size, seen = 3 * HEAD_LIMIT, []
+            for _ in range(2):
+                writer.write(f"POST / HTTP/1.1\r\nHost: x\r\ncontent-length: {size}\r\n\r\n".encode())
+                await asyncio.sleep(0.4)
+                writer.write(b"b" * size)
+                await writer.drain()
+                seen.append(await asyncio.wait_for(reader.readuntil(str(size).encode()), 5))
+            writer.close()
+            return seen
+
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in asyncio.run(scenario()))
