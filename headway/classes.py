@@ -1,6 +1,6 @@
 """Which classes of message are there, and what does each say on the wire?
 
-A class says what goes first. Celery knows it as kombu's message priority, where 0 goes first (CONTRACT: Celery).
+A class says what goes first. Celery knows it as kombu's message priority, where 0 goes first.
 """
 
 from __future__ import annotations

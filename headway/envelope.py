@@ -15,7 +15,7 @@ from uuid import uuid4
 from headway import keys
 from headway.message import Message
 
-#: The task's name on the wire (CONTRACT: Celery).
+#: The task's name on the wire: what plain Celery apps send.
 TASK = "worker.send"
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -27,7 +27,7 @@ from tests.harness.processes import RunningProcess
 from tests.harness.servers import ThrowawayServer, find_binary
 from tests.harness.waiting import wait_until
 
-#: Rows of a worker that was killed are back within this (DESIGN).
+#: Rows of a worker that was killed are back within this (README).
 BACK_WITHIN = timedelta(seconds=15)
 
 #: A worker's start, on a machine that is busy.
