@@ -102,7 +102,10 @@ def test_a_terminated_parcel_ends_its_lease(house: House, pool: str) -> None:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_revoked_parcel_s_rows_go_back(house: House, pool: str) -> None:
-    """Parcels that are revoked before they run give their rows back: they leave in a later one, in order and once."""
+    """Parcels that are revoked before they run give their rows back: each leaves in a later one, once.
+
+    In which order isn't promised: rows may stand in several leases, and the next lease may pass those on their way back.
+    """
     number = house.number()
     with house.worker(number, pool=pool) as worker, house.stock_app() as app:
         worker.ready()
@@ -116,7 +119,7 @@ def test_a_revoked_parcel_s_rows_go_back(house: House, pool: str) -> None:
         app.control.revoke(parcels, destination=[worker.name], reply=True, timeout=5)
         ids = house.push(number, 3)
         house.all_are(ids, "sent", within=BACK_WITHIN)
-        assert house.arrivals(ids) == ids
+        assert sorted(house.arrivals(ids)) == sorted(ids)
         assert "Discarding revoked task" in worker.output
 
 
