@@ -104,7 +104,7 @@ def test_a_terminated_parcel_ends_its_lease(house: House, pool: str) -> None:
 def test_a_revoked_parcel_s_rows_go_back(house: House, pool: str) -> None:
     """Parcels that are revoked before they run give their rows back: each leaves in a later one, once.
 
-    In which order isn't promised: rows may stand in several leases, and the next lease may pass those on their way back.
+    In which order isn't promised: rows may stand in several leases, and the next may pass those on their way back.
     """
     number = house.number()
     with house.worker(number, pool=pool) as worker, house.stock_app() as app:
