@@ -15,7 +15,7 @@ accept_content = ["json"]
 task_serializer = "json"
 result_serializer = "json"
 
-# No queue is made by a misspelled -Q's side effect for anybody but numbers; Celery's default queue is never consumed.
+# -Q and add_consumer may name numbers that HEADWAY_NUMBERS doesn't; a queue that is no number's is refused beside them.
 task_create_missing_queues = True
 
 # A broker that restarts is waited for without end: a worker must come back by itself.

@@ -37,7 +37,7 @@ def new_id() -> str:
 
 def seal(number: str, message_id: str, message: Message) -> bytes:
     """Return the envelope of a message as kombu would write it: JSON in UTF-8."""
-    # Most fields are text, for which the encoder's own function is three times as fast as the encoder.
+    # Most fields are text, for which the encoder's own function does without the encoder's set-up for each call.
     fields = ",".join(
         f'"{name}":{encode_basestring(value) if isinstance(value, str) else _dumps(value)}'
         for name, value in message.kwargs().items()

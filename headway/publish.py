@@ -14,7 +14,7 @@ from headway.classes import MessageClass
 from headway.envelope import seal
 from headway.message import Message
 
-#: Rows of one script call: it keeps the server busy for about 5 ms.
+#: Rows of one script call: others get their turn between two of them.
 CHUNK = 500
 
 #: The keys and the arguments of one call.

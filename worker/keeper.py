@@ -23,7 +23,7 @@ from worker.registry import HeldLease
 SWEEP_US = 1_000_000
 DECLARE_US = 10_000_000
 
-#: Numbers in one sweep script: 600 keys, about 0.2 ms.
+#: Numbers in one sweep script: 600 keys, few enough that nobody waits for it.
 SWEPT_AT_ONCE = 100
 
 log = get_logger("worker")
