@@ -7,7 +7,6 @@ loose reading would hide a mistake: a key that is there twice, bytes that aren't
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -21,8 +20,6 @@ from gateway.problems import BadRequest, TooLarge
 PUSH_LIMIT = 16 * 1024 * 1024
 #: Longest body of a webhook or a call of the control API, in bytes.
 SMALL_LIMIT = 1024 * 1024
-#: How long a body may take to come in, in seconds.
-PATIENCE_S = 30.0
 #: Levels of objects and lists. Picky's deepest documented body has 4.
 DEEPEST = 32
 #: Less than all keys of a body can make up for.
@@ -32,27 +29,26 @@ _SHOWN = 64
 
 
 async def read(request: Request, *, limit: int) -> bytes:
-    """Return the body. Raises TooLarge before more than `limit` bytes are held, BadRequest when it takes too long."""
+    """Return the body. Raises TooLarge before more than `limit` bytes are held.
+
+    One that comes in too slowly is cut off by `gateway.protocol`.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced[:20]) > limit:
         raise TooLarge(f"the body has {announced[:20]} bytes, at most {limit} are taken")
     chunks: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:  # as `request.stream()` does, whose generator costs as much again as this loop
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > limit:
-                    raise TooLarge(f"the body has more than {limit} bytes")
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    break
-    except TimeoutError:
-        raise BadRequest(f"the body took longer than {PATIENCE_S:g} s") from None
+    while True:  # as `request.stream()` does, whose generator costs as much again as this loop
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"the body has more than {limit} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            break
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
