@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import redis
+from redis import asyncio as redis_asyncio
 
 from headway.errors import BrokerUnavailable
-from runtime.scripts import Call, run_all
+from runtime.scripts import Call, run_all_async
 from runtime.secret import hide_passwords
 from runtime.telemetry import Event, get_logger
 
@@ -44,22 +44,22 @@ class _Waiting:
 
 
 class Commit:
-    """One thread with one connection that runs the script calls of all requests, batch by batch.
+    """One connection that runs the script calls of all requests, batch by batch.
 
     Used from one event loop only. `most_waiting`: keys that may wait before callers are turned away.
     """
 
-    def __init__(self, client: redis.Redis, *, most_waiting: int = MOST_WAITING) -> None:
-        """Take a client of its own, as runtime.connect makes it: bounded waits, nothing sent twice."""
+    def __init__(self, client: redis_asyncio.Redis, *, most_waiting: int = MOST_WAITING) -> None:
+        """Take a client of its own, as `runtime.connect.connect_async` makes it: bounded waits, nothing sent twice."""
         self._client = client
         self._most_waiting = most_waiting
         self._light: deque[_Waiting] = deque()
         self._heavy: deque[_Waiting] = deque()
         self._keys = 0
-        self._under_way = False
+        #: The batch that is under way, or will leave in this turn of the loop.
+        self._under_way: asyncio.Task[None] | None = None
         self._away = ""
         self._pinging: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
 
     @property
     def away(self) -> str:
@@ -91,22 +91,22 @@ class Commit:
         return [reply for replies in await asyncio.gather(*pieces) for reply in replies]
 
     async def close(self) -> None:
-        """Wait for the batch under way, and end the thread; what still waits fails."""
+        """Wait for the batch under way; what still waits fails."""
         self._away = "the gateway is ending: try again"
         self._fail_waiting(self._away)
         if self._pinging is not None:
             self._pinging.cancel()
-        await asyncio.to_thread(self._thread.shutdown)
-        self._client.close()
+        if self._under_way is not None:
+            await self._under_way
+        await self._client.aclose()
 
     def _queued(self, calls: Sequence[Call], keys: int, *, heavy: bool = False) -> asyncio.Future[list[Any]]:
         """Queue calls for one batch; their replies will come."""
         loop = asyncio.get_running_loop()
         entry = _Waiting(calls, keys, loop.create_future())
         (self._heavy if heavy else self._light).append(entry)
-        if not self._under_way:
-            self._under_way = True
-            loop.call_soon(self._send_next)  # not now: what else arrived in this turn of the loop comes along
+        if self._under_way is None:  # a task begins later: what else arrives in this turn of the loop comes along
+            self._under_way = loop.create_task(self._send_all())
         return entry.replies
 
     def _admit(self, keys: int) -> None:
@@ -116,15 +116,21 @@ class Commit:
             raise BrokerUnavailable("too many requests wait for the server: try again in a second")
         self._keys += keys
 
-    def _send_next(self) -> None:
-        batch = self._next_batch()
-        if not batch:
-            self._under_way = False
-            return
-        future = asyncio.get_running_loop().run_in_executor(
-            self._thread, run_all, self._client, [call for entry in batch for call in entry.calls]
-        )
-        future.add_done_callback(lambda done: self._distribute(batch, done))
+    async def _send_all(self) -> None:
+        """Send batch after batch until nothing waits; whatever goes wrong reaches those who wait for it."""
+        while batch := self._next_batch():
+            calls = [call for entry in batch for call in entry.calls]
+            try:
+                replies = iter(await run_all_async(self._client, calls))
+            except (redis.ConnectionError, redis.TimeoutError) as problem:
+                self._lost(batch, problem)
+            except Exception as problem:  # noqa: BLE001  told to each of them
+                for entry in batch:
+                    _answer(entry, problem)
+            else:
+                for entry in batch:
+                    _answer(entry, list(islice(replies, len(entry.calls))))
+        self._under_way = None
 
     def _next_batch(self) -> list[_Waiting]:
         """Take light calls up to a bound and one heavy one; those whose caller has gone are still run: it was told
@@ -137,16 +143,6 @@ class Commit:
             batch.append(self._light.popleft())
         self._keys -= sum(entry.keys for entry in batch)
         return batch
-
-    def _distribute(self, batch: Sequence[_Waiting], done: asyncio.Future[list[Any]]) -> None:
-        problem = None if done.cancelled() else done.exception()
-        if isinstance(problem, redis.ConnectionError | redis.TimeoutError):
-            self._lost(batch, problem)
-        else:
-            replies = iter([] if problem else done.result())
-            for entry in batch:
-                _answer(entry, problem or list(islice(replies, len(entry.calls))))
-        self._send_next()
 
     def _lost(self, batch: Sequence[_Waiting], problem: Exception) -> None:
         said = hide_passwords(str(problem))
@@ -167,13 +163,12 @@ class Commit:
 
     async def _until_back(self) -> None:
         """Ask until the server answers; then let calls through again."""
-        loop = asyncio.get_running_loop()
         attempts = 0
         while True:
             await asyncio.sleep(PING_EVERY_S)
             attempts += 1
             try:
-                await loop.run_in_executor(self._thread, self._client.ping)
+                await self._client.ping()
             except redis.RedisError as error:
                 self._away = f"the server doesn't answer ({hide_passwords(str(error))}): try again later"
                 continue

@@ -16,7 +16,7 @@ from gateway.commit import Commit
 from gateway.serials import Serials
 from headway.errors import BrokerUnavailable
 from providers.wire import open_session
-from runtime.connect import connect
+from runtime.connect import connect, connect_async
 from runtime.secret import hide_passwords
 from runtime.settings import Settings
 
@@ -34,7 +34,7 @@ class Parts:
         self.settings = settings
         self.tokens = Tokens(settings.api_tokens)
         self.applications = Applications(settings)
-        self.commit = Commit(connect(url, name="headway-gateway"))
+        self.commit = Commit(connect_async(url, name="headway-gateway"))
         self.serials = Serials(self.commit)
         #: For calls to providers and to the app's own webhook.
         self.session: aiohttp.ClientSession = open_session()

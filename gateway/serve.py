@@ -38,7 +38,7 @@ _BACKLOG = 2048
 #: What the command's other refusals end with.
 _EXIT_REFUSED = 2
 #: How soon a thread lets another one run, in seconds. By default a large push that is read on its thread would hold up
-#: the event loop and the commit thread for 5 ms each time that they want to go on.
+#: the event loop for 5 ms each time that it wants to go on.
 _SWITCH_S = 0.0005
 
 _log = get_logger("gateway")

@@ -13,6 +13,9 @@ from typing import Any, Final
 
 import redis
 import tenacity
+from redis import asyncio as redis_asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 from redis.retry import Retry
@@ -30,6 +33,7 @@ _HEALTH_CHECK_S: Final = 30
 _OLDEST: Final = 7  # Redis 7 and Valkey 7.2: scripts that replicate by effect, AOF in parts
 #: redis-py leaves this class without annotations.
 _SENTINEL: Final[Any] = Sentinel
+_ASYNC_SENTINEL: Final[Any] = AsyncSentinel
 _NOT_IN_A_NAME: Final = re.compile(r"[^!-~]")
 
 
@@ -50,16 +54,30 @@ def connect(url: str, *, name: str, blocking: bool = False) -> redis.Redis:
     `name` is shown by CLIENT LIST. A `blocking` client waits without end for an answer (BLPOP, pub/sub); any other
     gives up after 5 s. No call is ever sent twice. Raises ValueError when the URL can't be read.
     """
+    client: redis.Redis = _connect(url, name=name, blocking=blocking, client=redis.Redis, group=_SENTINEL)
+    return client
+
+
+def connect_async(url: str, *, name: str) -> redis_asyncio.Redis:
+    """Return the same for an event loop: bounded waits, no call is ever sent twice."""
+    client: redis_asyncio.Redis = _connect(
+        url, name=name, blocking=False, client=redis_asyncio.Redis, group=_ASYNC_SENTINEL
+    )
+    return client
+
+
+def _connect(url: str, *, name: str, blocking: bool, client: Any, group: Any) -> Any:
     address = parse(url)
     options = _options(address, name=name, blocking=blocking)
+    if client is redis_asyncio.Redis:
+        options["retry"] = AsyncRetry(NoBackoff(), 0)
     if address.scheme == "sentinel":
         asking = {key: options[key] for key in ("protocol", "retry", "socket_connect_timeout", "socket_keepalive")}
-        group: Any = _SENTINEL(list(address.hosts), sentinel_kwargs={**asking, "socket_timeout": _SOCKET_TIMEOUT_S})
-        client: redis.Redis = group.master_for(address.master_name, **options)
-        return client
+        sentinels = group(list(address.hosts), sentinel_kwargs={**asking, "socket_timeout": _SOCKET_TIMEOUT_S})
+        return sentinels.master_for(address.master_name, **options)
     host, port = address.hosts[0]
     tls: dict[str, Any] = dict(address.ssl)
-    return redis.Redis(host=host, port=port, ssl=address.scheme == "rediss", **tls, **options)
+    return client(host=host, port=port, ssl=address.scheme == "rediss", **tls, **options)
 
 
 def check_server(client: redis.Redis) -> ServerFacts:

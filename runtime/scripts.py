@@ -6,7 +6,9 @@ One file for each atomic verb in the owning room's `lua/`. A line `-- @include n
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 import redis
+from hiredis import pack_command
+from redis import asyncio as redis_asyncio
 from redis.exceptions import NoScriptError
 
 INCLUDE = re.compile(r"^-- @include (\w+)\n", re.MULTILINE)
@@ -67,6 +71,47 @@ def run_all(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
         if isinstance(reply, NoScriptError):
             replies[index] = run_all(client, [calls[index]])[0]
     return replies
+
+
+async def run_all_async(client: redis_asyncio.Redis, calls: Sequence[Call]) -> list[Any]:
+    """Run calls as `run_all` does, on an event loop."""
+    replies = await _round_trip(client, [call.command() for call in calls])
+    for index, reply in enumerate(replies):
+        if isinstance(reply, NoScriptError):
+            call = calls[index]
+            (replies[index],) = await _round_trip(
+                client, [["EVAL", call.script.source, len(call.keys), *call.keys, *call.args]]
+            )
+    return replies
+
+
+async def _round_trip(client: redis_asyncio.Redis, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    """Send commands at once, and read a reply or a ResponseError for each.
+
+    As redis-py's pipeline does, but packed by hiredis and with one time-out for all: half the time on our side.
+    """
+    pool: Any = client.connection_pool
+    connection = await pool.get_connection()
+    try:
+        packed = [pack_command(tuple(words)) for words in commands]  # type: ignore[arg-type]  # hiredis: any length
+        await connection.send_packed_command(b"".join(packed))
+        async with asyncio.timeout(connection.socket_timeout):
+            return [await _reply(connection) for _ in commands]
+    except TimeoutError as error:
+        await connection.disconnect(nowait=True)
+        raise redis.TimeoutError("Timeout reading from socket") from error
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    finally:
+        await pool.release(connection)
+
+
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response(timeout=math.inf)
+    except redis.ResponseError as error:
+        return error
 
 
 @cache

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import protocol
 from gateway.protocol import HEAD_LIMIT, BoundedProtocol
@@ -23,10 +24,12 @@ async def _size(request: Request) -> Response:
 class _Served:
     """One server on a free port, for the time of a scenario."""
 
+    def __init__(self, app: ASGIApp | None = None) -> None:
+        self._app = app or Starlette(routes=[Route("/", _size, methods=["POST"])])
+
     async def __aenter__(self) -> int:
         listener = socket.create_server(("127.0.0.1", 0))
-        app = Starlette(routes=[Route("/", _size, methods=["POST"])])
-        config = uvicorn.Config(app, http=BoundedProtocol, log_config=None, ws="none", lifespan="off")
+        config = uvicorn.Config(self._app, http=BoundedProtocol, log_config=None, ws="none", lifespan="off")
         self._server = uvicorn.Server(config)
         self._task = asyncio.create_task(self._server._serve([listener]))
         while not self._server.started:  # noqa: ASYNC110  uvicorn tells only who asks
@@ -84,7 +87,50 @@ def test_a_head_that_stops_is_closed(first: bytes) -> None:
             return answer
 
     answer = asyncio.run(scenario())
-    assert answer == b"" if b"xPOST" not in first else answer.startswith(b"HTTP/1.1 200")
+    if first:
+        assert answer.startswith(b"HTTP/1.1 200" if b"xPOST" in first else b"HTTP/1.1 408")
+    else:
+        assert answer == b""
+
+
+def test_a_body_that_stops_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a body is answered 408 after its patience, and the connection is closed."""
+    monkeypatch.setattr(protocol, "BODY_PATIENCE_S", 0.2)
+
+    async def scenario() -> bytes:
+        async with _Served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 9\r\n\r\nhalf")
+            answer = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            return answer
+
+    assert asyncio.run(scenario()).startswith(b"HTTP/1.1 408")
+
+
+async def _parts(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer in three parts, of which the second waits to be let go."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"one", "more_body": True})
+    await receive()  # the body of the request: the caller sends it once it has seen the first part
+    await send({"type": "http.response.body", "body": b"two", "more_body": True})
+    await send({"type": "http.response.body", "body": b"three"})
+
+
+def test_a_part_of_an_answer_never_waits_for_the_next() -> None:
+    """What was written arrives before the app says more, and in its order."""
+
+    async def scenario() -> bytes:
+        async with _Served(_parts) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\n")
+            first = await asyncio.wait_for(reader.readuntil(b"one\r\n"), 5)
+            writer.write(b"x")
+            rest = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            return first + rest
+
+    assert asyncio.run(scenario()).endswith(b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n")
 
 
 @pytest.mark.usefixtures("impatient")

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 import redis as redis_py
+from redis import asyncio as redis_asyncio
 
 from gateway import commit as commit_module
 from gateway.commit import Commit
 from gateway.serials import BLOCK, Serials
 from headway import keys
 from headway.errors import BrokerUnavailable
-from runtime.connect import connect
-from runtime.scripts import Call, Script, run_all
+from runtime.connect import connect_async
+from runtime.scripts import Call, Script, run_all_async
 from tests.harness.servers import ThrowawayServer
 
 # The server knows none of these digests, so each call also goes the way of a forgotten script.
@@ -36,19 +37,19 @@ def run(
     """Run `work` with a Commit on this server; `batches` gets the number of calls of each batch."""
 
     async def with_commit() -> Any:
-        commit = Commit(connect(url, name="test"), **options)
+        commit = Commit(connect_async(url, name="test"), **options)
         try:
             return await asyncio.wait_for(work(commit), timeout=20)
         finally:
             await commit.close()
 
-    def counted(client: redis_py.Redis, calls: Any) -> list[Any]:
+    async def counted(client: redis_asyncio.Redis, calls: Any) -> list[Any]:
         if batches is not None:
             batches.append(len(calls))
-        return run_all(client, calls)
+        return await run_all_async(client, calls)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commit_module, "run_all", counted)
+        patch.setattr(commit_module, "run_all_async", counted)
         return asyncio.run(with_commit())
 
 
