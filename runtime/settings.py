@@ -27,6 +27,16 @@ class NumberSettings:
     tps_milli: int
     #: Share of TPS that is left free, in millionths.
     headroom_ppm: int
+    #: Share of TPS that urgent and high may always use, even when what can't be refused fills it all, in millionths.
+    floor_ppm: int
+    #: MultiConnect shards; each has the whole TPS.
+    shards: int
+    #: Which of send, inbound, delivered, read use the allocation.
+    counts: tuple[str, ...]
+    #: Which receipts the container produces: delivered, read.
+    receipts: tuple[str, ...]
+    #: Whether the provider tells us of receipts; when it doesn't, they are charged by forecast.
+    event_webhook: bool
     #: Provider requests at a time.
     in_flight: int
     #: How much longer than its second the meter looks back, for the jitter between begin and the wire.
@@ -41,6 +51,8 @@ class NumberSettings:
     uncertain: Mapping[str, str]
     #: How long to wait for an echo before that.
     uncertain_wait_ms: int
+    #: Push requests a minute that the provider takes from all numbers with one token.
+    push_per_minute: int
     #: How often the provider may be asked for the device's status, in requests a minute.
     status_per_minute: int
     #: What webhooks must carry as `?key=`.
@@ -116,6 +128,11 @@ class Settings:
             number=number,
             tps_milli=get(v.TPS, number),
             headroom_ppm=get(v.HEADROOM, number),
+            floor_ppm=get(v.FLOOR, number),
+            shards=get(v.SHARDS, number),
+            counts=get(v.COUNTS, number),
+            receipts=get(v.RECEIPTS, number),
+            event_webhook=get(v.EVENT_WEBHOOK, number) == "on",
             in_flight=get(v.IN_FLIGHT, number),
             guard_us=get(v.GUARD, number),
             provider=get(v.PROVIDER, number),
@@ -124,6 +141,7 @@ class Settings:
             application=get(v.APPLICATION, number) or number,
             uncertain=MappingProxyType({**_UNCERTAIN, **uncertain}),
             uncertain_wait_ms=get(v.UNCERTAIN_WAIT, number),
+            push_per_minute=get(v.PUSH_PER_MINUTE, number),
             status_per_minute=get(v.STATUS_PER_MINUTE, number),
             webhook_key=get(v.WEBHOOK_KEY, number),
             forward_url=Secret(get(v.FORWARD_URL, number)),

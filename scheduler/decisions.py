@@ -16,6 +16,12 @@ class Because(StrEnum):
     WINDOW = "window"
     #: The container is behind with events that nobody could refuse.
     DEBT = "debt"
+    #: Receipts still to come of what was sent would overrun the container.
+    FORECAST = "forecast"
+    #: The provider takes no more requests in this minute.
+    QUOTA = "quota"
+    #: The provider said: not before this time.
+    THROTTLED = "throttled"
     #: Paced classes leave evenly.
     PACE = "pace"
     #: As many leases are out as the number may have.

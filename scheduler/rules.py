@@ -10,6 +10,15 @@ from runtime.settings import NumberSettings
 MOST_ROWS = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Requests that a provider takes in any sliding minute from all numbers with one token (Picky: 90)."""
+
+    #: Whose quota it is: a digest of provider and token.
+    account: str
+    per_minute: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRules:
     """What the scripts need of a number's settings. TPS in thousandths, shares in millionths, durations in
@@ -26,6 +35,15 @@ class NumberRules:
     headroom_ppm: int
     in_flight: int
     lease_ttl_us: int
+    #: Share of TPS that urgent and high may always use.
+    floor_ppm: int = 0
+    #: Kinds of event that use the allocation, and receipts that the container produces.
+    counts: tuple[str, ...] = ("send", "inbound", "delivered", "read")
+    receipts: tuple[str, ...] = ("delivered", "read")
+    event_webhook: bool = True
+    shards: int = 1
+    #: None where the provider has no request quota.
+    quota: Quota | None = None
     shape_fields: tuple[str, ...] = ()
     max_rows: int = 100
     #: A lease is capped by bytes too, so that one Celery message stays small.
@@ -44,6 +62,11 @@ def rules_of(own: NumberSettings, *, lease_ttl_ms: int, shape_fields: tuple[str,
         guard_us=own.guard_us,
         headroom_ppm=own.headroom_ppm,
         in_flight=own.in_flight,
+        floor_ppm=own.floor_ppm,
+        counts=own.counts,
+        receipts=own.receipts,
+        event_webhook=own.event_webhook,
+        shards=own.shards,
         lease_ttl_us=lease_ttl_ms * 1000,
         shape_fields=shape_fields,
     )
