@@ -45,6 +45,11 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         number="15555550100",
         tps_milli=10_000,
         headroom_ppm=100_000,
+        floor_ppm=100_000,
+        shards=1,
+        counts=("send", "inbound", "delivered", "read"),
+        receipts=("delivered", "read"),
+        event_webhook=True,
         in_flight=25,
         guard_us=20_000,
         provider="picky",
@@ -53,6 +58,7 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         application="15555550100",
         uncertain={"urgent": "resend", "high": "resend", "normal": "hold", "bulk": "hold"},
         uncertain_wait_ms=60_000,
+        push_per_minute=90,
         status_per_minute=3,
         webhook_key=Secret(),
         forward_url=Secret(),
@@ -96,7 +102,8 @@ def test_a_tps_that_cannot_be_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("HEADROOM", ("0", "0.9"), ("0.91", "10%", "0.0000001")),
+        ("HEADROOM", ("0", "0.85"), ("0.91", "10%", "0.0000001")),
+        ("FLOOR", ("0", "0.5"), ("0.51", "10%")),
         ("IN_FLIGHT", ("1", "1000"), ("0", "1001", "2.5")),
         ("GUARD", ("0", "0.5"), ("0.51", "20ms")),
         ("UNCERTAIN_WAIT", ("0", "604800"), ("604801", "1m")),
@@ -263,7 +270,7 @@ def test_describe_says_where_each_value_came_from() -> None:
     assert found["HEADWAY_TPS", OTHER] == ("80", f"HEADWAY_TPS_{OTHER}")
     assert found["HEADWAY_HEADROOM", OTHER] == ("0.1", "default")
     assert found["HEADWAY_REDIS_URL", ""] == ("", "default")
-    assert len(rows) == len(found) == 8 + 2 * 20
+    assert len(rows) == len(found) == 8 + 2 * 21
 
 
 def test_later_changes_of_the_environment_change_nothing() -> None:
