@@ -1,7 +1,8 @@
 """Where do the Lua scripts come from, and how is one called?
 
 One file for each atomic verb in the owning room's `lua/`. A line `-- @include name` stands for the function in
-`<room>/lua/include/name.lua` or, when several rooms share it, in `runtime/lua/name.lua`.
+`<room>/lua/include/name.lua` or, when several rooms share it, in `runtime/lua/name.lua`; a second one of the same name
+stands for nothing, so that an include may name what it needs itself.
 """
 
 from __future__ import annotations
@@ -119,10 +120,14 @@ def load(room: str, name: str) -> Script:
     """Return a room's script. Raises FileNotFoundError for a script or an include that isn't there."""
     own = resources.files(room) / "lua"
     shared = resources.files("runtime") / "lua"
+    there: set[str] = set()
 
     def function(match: re.Match[str]) -> str:
+        if match[1] in there:
+            return ""
+        there.add(match[1])
         file: Traversable = own / "include" / f"{match[1]}.lua"
-        return (file if file.is_file() else shared / f"{match[1]}.lua").read_text()
+        return INCLUDE.sub(function, (file if file.is_file() else shared / f"{match[1]}.lua").read_text())
 
     source = INCLUDE.sub(function, (own / f"{name}.lua").read_text())
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
