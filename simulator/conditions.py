@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 from math import log
-from typing import Final
+from typing import Final, Protocol
 
 from simulator.record import DELIVERED, READ
 
@@ -85,6 +85,22 @@ class Inbound:
     message: str
 
 
+class Crowd(Protocol):
+    """Those who write, receive and read. All times in microseconds; `now_us` is the container's."""
+
+    def next_inbound_us(self, now_us: int, /) -> int | None:
+        """Return how long until the next inbound message; None: never."""
+
+    def burst_us(self) -> list[int]:
+        """Return the offsets of a burst's messages from its start."""
+
+    def inbound(self) -> Inbound:
+        """Return who wrote what."""
+
+    def receipts_us(self, now_us: int, /) -> tuple[int | None, int | None]:
+        """Return after how long a message sent now is delivered, and read; None: never."""
+
+
 class People:
     """Decide when somebody writes, receives and reads.
 
@@ -99,7 +115,7 @@ class People:
         self._delivered_mu = log(conditions.delivered_after.total_seconds() * 1e6)
         self._read_mu = log(conditions.read_after.total_seconds() * 1e6)
 
-    def next_inbound_us(self) -> int | None:
+    def next_inbound_us(self, _now_us: int, /) -> int | None:
         """Return how long until the next inbound message, in microseconds; None: never."""
         rate = self._conditions.inbound_per_s
         return round(self._writing.expovariate(rate) * 1e6) if rate else None
@@ -114,7 +130,7 @@ class People:
         number = prefix + str(self._writing.randrange(10**digits)).zfill(digits)
         return Inbound(number, self._writing.choice(TEXTS))
 
-    def receipts_us(self) -> tuple[int | None, int | None]:
+    def receipts_us(self, _now_us: int, /) -> tuple[int | None, int | None]:
         """Return after how many microseconds the recipient has the message, and has read it; None: never."""
         chance, conditions = self._reading, self._conditions
         # Always the same draws, so that a switched-off kind doesn't shift the others.

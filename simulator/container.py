@@ -25,7 +25,7 @@ from collections import deque
 from datetime import timedelta
 from typing import Final, Literal
 
-from simulator.conditions import Conditions, People
+from simulator.conditions import Conditions, Crowd, People
 from simulator.record import DELIVERED, READ, Event, Record
 
 #: So that a hopeless overload doesn't eat the machine: receipts beyond so many waiting events are lost as well.
@@ -42,11 +42,13 @@ _What = Literal["inbound", "extra", "burst", "delivered", "read"]
 class Container:
     """One container: it takes sends, brings inbound messages and receipts by itself, and works all of it off."""
 
-    def __init__(self, conditions: Conditions, *, start_us: int = 0, record: Record | None = None) -> None:
-        """Begin idle at `start_us`; write every arrival into `record`."""
+    def __init__(
+        self, conditions: Conditions, *, start_us: int = 0, record: Record | None = None, people: Crowd | None = None
+    ) -> None:
+        """Begin idle at `start_us`; write every arrival into `record`. `people` do other than the conditions say."""
         self.conditions = conditions
         self.record = record or Record()
-        self._people = People(conditions)
+        self._people: Crowd = people or People(conditions)
         self._now_us = start_us
         # In nanoseconds: a third of a second isn't a whole number of microseconds, and errors would add up.
         self._turn_ns = round(1_000_000_000 / conditions.tps)
@@ -57,7 +59,7 @@ class Container:
         self._coming: list[tuple[int, int, _What, Event | None]] = []
         self._waiting_ns: deque[int] = deque()  # turns of the incoming events that wait
         self._working: deque[Event] = deque()  # incoming events that nobody has taken yet, by turn
-        self._expect(self._people.next_inbound_us(), "inbound")
+        self._expect(self._people.next_inbound_us(self._now_us), "inbound")
         self._expect(self._until_burst_us(), "burst")
 
     def send(
@@ -107,7 +109,7 @@ class Container:
             else:
                 self._inbound(at_us)
                 if what == "inbound":
-                    self._expect(self._people.next_inbound_us(), "inbound")
+                    self._expect(self._people.next_inbound_us(self._now_us), "inbound")
         self._now_us = max(self._now_us, to_us)
 
     def worked_off(self, *, to_us: int) -> list[Event]:
@@ -180,7 +182,7 @@ class Container:
     def _expect_receipts(self, send: Event) -> None:
         kinds = _RECEIPTS if send.group else self.conditions.receipts
         for _ in range(self.conditions.group_members if send.group else 1):
-            delivered_us, read_us = self._people.receipts_us()
+            delivered_us, read_us = self._people.receipts_us(self._now_us)
             if DELIVERED in kinds:
                 self._expect(delivered_us, "delivered", of=send)
             if READ in kinds:

@@ -1,0 +1,76 @@
+"""What did a sender make of a scene: how calm was the container, and how much left?
+
+The figures are `simulator.judge`'s, over all that arrived in the span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench._budget_conditions import Scene
+from simulator.judge import judge
+from simulator.timeline import Sender, run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What is printed of one run.
+
+    Attributes:
+        inbound_lost: inbound messages that found the container's queue full.
+        behind_max_s, behind_p99_s: work that an arrival found before it, in seconds.
+        over_share: share of arrivals, 0 to 1, whose trailing second holds more than TPS events.
+        into_full: sends let go into a second known to be full (known: 100 ms before).
+        sends: rows that arrived. They leave in a fixed order, so more rows is always more work done.
+        weight: transactions that these rows cost in the mean; a group's row weighs what its receipts weigh.
+        requests_most: most requests in any trailing minute.
+    """
+
+    inbound_lost: int
+    behind_max_s: float
+    behind_p99_s: float
+    over_share: float
+    into_full: int
+    sends: int
+    weight: float
+    requests_most: int
+
+
+def live(scene: Scene, sender: Sender) -> Figures:
+    """Let a sender live through a scene, and judge it."""
+    container, way = scene.container(), scene.way()
+    requests = run(container, sender, way, until_us=scene.until_us)
+    seen = judge(container.record.events, tps=scene.tps)
+    sends = seen.arrived.get("send", 0)
+    return Figures(
+        inbound_lost=seen.inbound_lost,
+        behind_max_s=seen.behind_max_s,
+        behind_p99_s=seen.behind_p99_s,
+        over_share=seen.over_share,
+        into_full=seen.into_full,
+        sends=sends,
+        weight=sum(weight(scene, way.members_of(row)) for row in range(sends)),
+        requests_most=_most_in_a_minute(requests),
+    )
+
+
+def weight(scene: Scene, members: int) -> float:
+    """Return how many transactions a row costs in the mean, under the scene's first behaviour."""
+    b = scene.behaviours[0][1]
+    kinds = ("delivered", "read") if members else scene.kinds
+    receipts = b.delivered_share * (("delivered" in kinds) + b.read_share * ("read" in kinds))
+    return 1 + max(1, members) * receipts
+
+
+def _most_in_a_minute(requests: list[int]) -> int:
+    most = first = 0
+    for index, at_us in enumerate(requests):
+        while requests[first] <= at_us - 60_000_000:
+            first += 1
+        most = max(most, index - first + 1)
+    return most
+
+
+#: Makes the sender for a scene and a headroom (share of TPS).
+MakeSender = Callable[[Scene, float], Sender]
