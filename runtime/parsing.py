@@ -17,6 +17,8 @@ from headway.message import NUMBER
 
 #: ASCII digits only: `int()` and `Decimal()` would also take other scripts' digits, `1_000`, `1e3` and `NaN`.
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?\Z")
+#: Characters of a wrong value that an error repeats.
+_SHOWN: Final = 60
 _API_PATHS: Final = ("/api/v2/push", "/api/v2")
 
 
@@ -28,13 +30,13 @@ def decimal(*, scale: int, least: str, most: str, unit: str) -> Callable[[str], 
 
     def read(text: str) -> int:
         if not _DECIMAL.match(text):
-            raise ValueError(f"{text!r} is no number of {unit}; write digits, as in 10")
+            raise ValueError(f"{_short(text)!r} is no number of {unit}; write digits, as in 10: from {least} to {most}")
         value = Decimal(text)
         if not Decimal(least) <= value <= Decimal(most):
-            raise ValueError(f"{text} is out of bounds; write {unit} from {least} to {most}")
+            raise ValueError(f"{_short(text)} is out of bounds; write {unit} from {least} to {most}")
         scaled = value * scale
         if scaled != int(scaled):
-            raise ValueError(f"{text} is finer than can be kept; write at most {len(str(scale)) - 1} decimals")
+            raise ValueError(f"{_short(text)} is finer than can be kept; write at most {len(str(scale)) - 1} decimals")
         return int(scaled)
 
     return read
@@ -45,23 +47,26 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         if text not in allowed:
-            raise ValueError(f"{text!r} is unknown; write {_or(allowed)}{did_you_mean(text, allowed)}")
+            raise ValueError(f"{_short(text)!r} is unknown; write {_or(allowed)}{did_you_mean(text, allowed)}")
         return text
 
     return read
 
 
 def words(*allowed: str, none: bool = False) -> Callable[[str], tuple[str, ...]]:
-    """Return a reader of a comma list of words, each at most once; `none` allows the word `none` for the empty list."""
+    """Return a reader of a comma list of words, each at most once; `none` allows the word `none` for the empty list.
+
+    The answer is in the order of `allowed`, whatever the order that was written.
+    """
 
     def read(text: str) -> tuple[str, ...]:
         found = () if none and text == "none" else items(text)
         for word in found:
             if word not in allowed:
                 raise ValueError(
-                    f"{word!r} is unknown; write a comma list of {_or(allowed)}{did_you_mean(word, allowed)}"
+                    f"{_short(word)!r} is unknown; write a comma list of {_or(allowed)}{did_you_mean(word, allowed)}"
                 )
-        return found
+        return tuple(word for word in allowed if word in found)
 
     return read
 
@@ -145,6 +150,11 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     """Return ` (did you mean x?)`, or nothing when nothing is near; `prefix` is put before x."""
     near = get_close_matches(word, list(known), n=1)
     return f" (did you mean {prefix}{near[0]}?)" if near else ""
+
+
+def _short(text: str) -> str:
+    """Return what was written, or its beginning: an error is one sentence."""
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def _or(allowed: tuple[str, ...]) -> str:

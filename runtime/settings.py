@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from headway.errors import SettingError
 from runtime import variables as v
 from runtime.environment import Environment, SettingRow
 from runtime.parsing import numbers as read_numbers
+from runtime.relations import contradictions
 from runtime.secret import Secret
 
 _S_A_DAY: Final = 24 * 60 * 60
@@ -160,10 +161,13 @@ class Settings:
         own = self.number(number)
         if own.uncertain_wait_ms > self.record_ttl_s * 1000:
             raise SettingError(
-                self._blame(v.UNCERTAIN_WAIT, number),
+                self._blame(v.UNCERTAIN_WAIT, number=number),
                 f"must not be longer than messages are kept ({v.RECORD_TTL.full_name}); shorten it or keep them longer",
             )
+        for variables, problem in contradictions(own):
+            raise SettingError(self._blame(*variables, number=number), problem)
 
-    def _blame(self, variable: v.Variable[int], number: str) -> str:
-        source = self._environment.source(variable, number)
-        return variable.full_name if source == "default" else source
+    def _blame(self, *variables: v.Variable[Any], number: str) -> str:
+        """Return the first of them that was set, as it was set; a default is nobody's slip."""
+        sources = [self._environment.source(variable, number) for variable in variables]
+        return next((source for source in sources if source != "default"), variables[0].full_name)

@@ -68,6 +68,13 @@ def _shards(text: str) -> int:
     return 1
 
 
+def _receipts(text: str) -> tuple[str, ...]:
+    found = parsing.words("delivered", "read", none=True)(text)
+    if found == ("read",):
+        raise ValueError("'read' can't be alone: read receipts follow delivered ones; write delivered,read or none")
+    return found
+
+
 def _provider(text: str) -> str:
     provider = parsing.choice("picky", "cloud", "onprem")(text)
     if provider != "picky":
@@ -95,9 +102,7 @@ SHARDS = Variable("SHARDS", "1", _shards, 1)
 COUNTS: Variable[tuple[str, ...]] = Variable(
     "COUNTS", "send,inbound,delivered,read", parsing.words("send", "inbound", "delivered", "read"), ()
 )
-RECEIPTS: Variable[tuple[str, ...]] = Variable(
-    "RECEIPTS", "delivered,read", parsing.words("delivered", "read", none=True), ()
-)
+RECEIPTS: Variable[tuple[str, ...]] = Variable("RECEIPTS", "delivered,read", _receipts, ())
 EVENT_WEBHOOK = Variable("EVENT_WEBHOOK", "on", parsing.choice("on", "off"), "on")
 UNCERTAIN: Variable[Mapping[str, str]] = Variable(
     "UNCERTAIN",

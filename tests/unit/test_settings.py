@@ -114,7 +114,7 @@ def test_a_tps_that_cannot_be_is_refused(text: str) -> None:
         ("PROVIDER", ("picky",), ("cloud", "onprem", "pickyassist")),
         ("LOG", ("auto", "json", "pretty"), ("JSON", "text")),
         ("COUNTS", ("send", "send,inbound"), ("sent", "send,send", "send,")),
-        ("RECEIPTS", ("none", "delivered"), ("none,read", "seen")),
+        ("RECEIPTS", ("none", "delivered", "read,delivered"), ("none,read", "seen", "read")),
         ("EVENT_WEBHOOK", ("on", "off"), ("no",)),
         ("PUSH_PER_MINUTE", ("1", "600"), ("0", "1.5")),
         (
@@ -219,6 +219,30 @@ def test_waiting_for_an_echo_may_not_outlast_the_record() -> None:
     assert error.variable == "HEADWAY_UNCERTAIN_WAIT"
     assert "HEADWAY_RECORD_TTL" in error.problem
     read(UNCERTAIN_WAIT="86400", RECORD_TTL="1")
+
+
+@pytest.mark.parametrize(
+    ("texts", "blamed", "words"),
+    [
+        ({"HEADROOM": "0.9"}, "HEADWAY_HEADROOM", "headroom 0.9 and floor 0.1"),
+        ({"FLOOR": "0.5", "HEADROOM": "0.5"}, "HEADWAY_HEADROOM", "their sum must be less than 1"),
+        ({f"HEADROOM_{OTHER}": "0.85", "FLOOR": "0.2"}, f"HEADWAY_HEADROOM_{OTHER}", "headroom 0.85 and floor 0.2"),
+        ({"COUNTS": "inbound,read"}, "HEADWAY_COUNTS", "leaves out send"),
+        ({"EVENT_WEBHOOK": "off", "RECEIPTS": "none"}, "HEADWAY_EVENT_WEBHOOK", "receipts are none"),
+        ({f"RECEIPTS_{OTHER}": "none", "EVENT_WEBHOOK": "off"}, "HEADWAY_EVENT_WEBHOOK", "name the receipts"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(texts: dict[str, str], blamed: str, words: str) -> None:
+    """Each alone may be; together they can't, and the one that was set is named with what to write instead."""
+    error = problem(**texts)
+    assert error.variable == blamed
+    assert words in error.problem
+
+
+def test_an_absurdly_long_value_is_shown_in_part() -> None:
+    """An error is one sentence, whatever was pasted."""
+    for name in ("TPS", "PROVIDER", "COUNTS"):
+        assert len(str(problem(**{name: "9" * 10_000}))) < 250
 
 
 def test_what_has_no_effect_yet_is_listed_when_it_was_changed() -> None:
