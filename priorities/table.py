@@ -1,13 +1,14 @@
 """What does each class get, and which goes first?
 
-| class | kombu priority | leaves free of TPS | paced |
-| --- | --- | --- | --- |
-| urgent | 0 | nothing: it may take all that is left | no |
-| high | 3 | half of the headroom | yes |
-| normal | 6 | the headroom | yes |
-| bulk | 9 | the headroom | yes |
+| class | kombu priority | leaves free of TPS | paced | floor |
+| --- | --- | --- | --- | --- |
+| urgent | 0 | nothing: it may take all that is left | no | yes |
+| high | 3 | half of the headroom | yes | yes |
+| normal | 6 | the headroom | yes | no |
+| bulk | 9 | the headroom | yes | no |
 
-Paced classes leave evenly, so that an urgent message finds room after at most about one interval.
+Paced classes leave evenly, so that an urgent message finds room after at most about one interval. Classes with a floor
+share HEADWAY_FLOOR of the TPS that they may use even when inbound and receipts fill all of it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ class ClassRule:
     class_: MessageClass
     headroom_share_ppm: int
     paced: bool
+    floored: bool = False
 
 
 #: In the order in which they go: a class leaves only what those above it have no message for.
 TABLE: tuple[ClassRule, ...] = (
-    ClassRule(MessageClass.URGENT, headroom_share_ppm=0, paced=False),
-    ClassRule(MessageClass.HIGH, headroom_share_ppm=500_000, paced=True),
+    ClassRule(MessageClass.URGENT, headroom_share_ppm=0, paced=False, floored=True),
+    ClassRule(MessageClass.HIGH, headroom_share_ppm=500_000, paced=True, floored=True),
     ClassRule(MessageClass.NORMAL, headroom_share_ppm=1_000_000, paced=True),
     ClassRule(MessageClass.BULK, headroom_share_ppm=1_000_000, paced=True),
 )
@@ -42,6 +44,6 @@ def class_of_step(step: int) -> MessageClass:
     return _CLASS_OF_STEP[step]
 
 
-def as_argument() -> str:
-    """Return the table as the lease script reads it: `<share, ppm>:<paced>` for each class, in order."""
-    return " ".join(f"{rule.headroom_share_ppm}:{int(rule.paced)}" for rule in TABLE)
+def as_argument(floor_ppm: int) -> str:
+    """Return the table as the lease script reads it: `<share, ppm>:<paced>:<floor, ppm>` for each class, in order."""
+    return " ".join(f"{rule.headroom_share_ppm}:{int(rule.paced)}:{floor_ppm if rule.floored else 0}" for rule in TABLE)

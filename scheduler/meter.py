@@ -69,7 +69,7 @@ def count(rules: NumberRules, events: Sequence[Event], *, now_us: int | None = N
     names = [keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), *(keys.seen(n, e.id) for e in events)]
     args: list[scripts.Argument] = [
         "" if now_us is None else now_us, rules.tps_milli, rules.guard_us, int(SEEN_TTL.total_seconds()), DEBT_CAP_S,
-        DEBT_CAP_EVENTS,
+        DEBT_CAP_EVENTS, ",".join(rules.counts),
     ]  # fmt: skip
     for event in events:
         args += [event.kind.value, "" if event.at_us is None else event.at_us]

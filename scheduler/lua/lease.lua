@@ -7,7 +7,7 @@
 -- KEYS[11] leased (hash)   KEYS[12] deferred (zset)   KEYS[13] kept (hash)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
 -- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
--- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] per class in order `<share of headroom, ppm>:<paced 0|1>`
+-- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] per class in order `<share of headroom, ppm>:<paced 0|1>:<floor, ppm of TPS>`
 -- ARGV[12..] fields that rows of one lease must agree on
 -- reply: {'grant', now, deadline, charged, then per row: id, step, verdict, body}
 --        {'wait', now, until or 0, because: window|debt|pace|in flight|empty|again}   {'refuse', now, 'paused'}
@@ -17,6 +17,7 @@
 -- @include get_lease
 -- @include allocation
 -- @include spent
+-- @include uncontrolled
 -- @include backlog
 -- @include charge
 -- @include base64
@@ -52,10 +53,11 @@ local t = {
   taken = 0, bytes = 0, moved = 0,
 }
 local wait = { 0, 'empty' }
-local classes = ARGV[11]:gmatch('(%d+):(%d)')
+local classes = ARGV[11]:gmatch('(%d+):(%d):(%d+)')
 for i, step in ipairs({ '0', '3', '6', '9' }) do
-  local share, paced = classes()
+  local share, paced, floor = classes()
   local class = { share = tonumber(share), paced = paced == '1' }
+  class.floor = floor ~= '0' and math.ceil(1e15 / (a.tps_milli * tonumber(floor))) or nil
   if redis.call('EXISTS', KEYS[i]) == 1 then
     local fits, ends, because = room(KEYS[8], now, m, class)
     local before_lane = t.taken

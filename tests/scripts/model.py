@@ -20,6 +20,7 @@ from scheduler.meter import DEBT_CAP_EVENTS, DEBT_CAP_S, Event
 from scheduler.rules import NumberRules
 
 EVENT_UE = 1_000_000
+SECOND_US = 1_000_000
 
 
 def constant(file: str, name: str) -> int:
@@ -33,6 +34,8 @@ SKIPS = constant("take.lua", "SKIPS")
 SLACK_US = constant("room.lua", "SLACK_US")
 GATHER_US = constant("room.lua", "GATHER_US")
 HEADROOM_MEMORY_US = constant("measure.lua", "HEADROOM_MEMORY_US")
+DEVIATIONS = constant("measure.lua", "DEVIATIONS")
+IN_WEIGHT = 0.1
 
 
 def whole(number: float) -> int:
@@ -92,13 +95,42 @@ class Allocation:
 
 
 @dataclass(slots=True)
+class Uncontrolled:
+    """How many events a second come in that nobody can refuse; mean and square in millionths."""
+
+    second: int
+    count: int = 0
+    mean: int = 0
+    square: int = 0
+
+    def at(self, now: int) -> Uncontrolled:
+        """Return it with the seconds that have ended since."""
+        second = now // SECOND_US
+        if second <= self.second:
+            return replace(self)
+        idle = (1 - IN_WEIGHT) ** (second - self.second - 1)
+        mean = math.floor((self.mean + (self.count * EVENT_UE - self.mean) * IN_WEIGHT) * idle)
+        square = math.floor((self.square + (self.count**2 * EVENT_UE - self.square) * IN_WEIGHT) * idle)
+        return Uncontrolled(second, 0, mean, square)
+
+    def needs(self, headroom_ppm: int, events: int) -> int:
+        """Return the headroom: what such events may need, but no more than is set."""
+        deviation = math.sqrt(max(0.0, self.square / 1e6 - (self.mean / 1e6) ** 2))
+        expected = max(self.count, math.ceil(self.mean / 1e6 + DEVIATIONS * deviation))
+        return math.floor(min(headroom_ppm, math.ceil(expected * 1e6 / events)))
+
+
+@dataclass(slots=True)
 class Measured:
     """The meter as one lease finds and spends it."""
 
     spent: int
+    sends: int
     behind: float
     headroom: int
     pace_at: float
+    floor_at: int
+    by_floor: int = 0
 
 
 @dataclass(slots=True)
@@ -133,6 +165,9 @@ class Model:
         self.debt_ue, self.debt_at = 0, 0
         self.pace_at: int | None = None
         self.uncontrolled_at: int | None = None
+        self.uncontrolled = Uncontrolled(0)
+        self.floor_at = 0
+        self.by_floor = 0
         self.totals = {"send": 0, "inbound": 0, "delivered": 0, "read": 0}
         self.seen: set[str] = set()
 
@@ -152,6 +187,11 @@ class Model:
     def total(self) -> int:
         """Return what stands in the window, forgotten or not."""
         return sum(int(what.rsplit(":", 1)[1]) for what in self.window)
+
+    def sends(self) -> int:
+        """Return the sends of these."""
+        mine = (what for what in self.window if not what.startswith("headway:seen:"))
+        return sum(int(what.rsplit(":", 1)[1]) for what in mine)
 
     def behind(self, now: int, a: Allocation) -> int:
         """Return the debt now, in millionths of an event."""
@@ -182,22 +222,26 @@ class Model:
         debt, at = float(self.debt_ue), self.debt_at
         new = [event for i, event in enumerate(events) if event.id not in {e.id for e in events[:i]} | self.seen]
         fresh: list[Event] = []
+        came = [event for event in new if event.kind.value in self.rules.counts]
         for event in new:
             self.seen.add(event.id)
             self.totals[event.kind.value] += 1
+        for event in came:
             age = 0 if event.at_us is None else max(0, now - event.at_us)
             fresh += [event] if age < a.window_us else []
             if age * a.tps_milli / 1000 < most:
                 pours = max(at, now - age)
                 debt = max(0.0, debt - (pours - at) * a.tps_milli / 1000) + EVENT_UE
                 at = pours
-        if new:
+        if came:
             if fresh:
                 self.window[f"headway:seen:{self.rules.number}:{fresh[0].id}:{len(fresh)}"] = now
             most = max(behind, most)
             if debt - (now - at) * a.tps_milli / 1000 > most:
                 debt, at = most, now
             self.debt_ue, self.debt_at, self.uncontrolled_at = whole(debt), at, now
+            self.uncontrolled = self.uncontrolled.at(now)
+            self.uncontrolled.count += len(came)
         return len(new)
 
     # --- lease
@@ -219,13 +263,18 @@ class Model:
             step = rule.class_.priority
             if not self.lanes[step]:
                 continue
-            fits, until, because, interval = self._room(now, a, m, rule.headroom_share_ppm, rule.paced)
+            room = self._room(now, a, m, rule.headroom_share_ppm, rule.paced)
+            floor = self._floor(a) if rule.floored else None
+            fits, until, because, interval, by_floor = self._or_floor(room, floor, now, a, m)
             before = t.taken
             is_open = self._take(step, t, fits, now)
-            m.spent += t.taken - before
-            m.behind += (t.taken - before) * EVENT_UE
+            taken = t.taken - before
+            m.spent, m.sends, m.behind = m.spent + taken, m.sends + taken, m.behind + taken * EVENT_UE
+            if floor and taken:
+                m.floor_at = now + floor
+                m.by_floor += taken if by_floor else 0
             if rule.paced:
-                m.pace_at += (t.taken - before) * interval
+                m.pace_at += taken * interval
             if not is_open:
                 wait = (until, because) if fits < 1 else (now, Because.AGAIN)
                 break
@@ -250,12 +299,28 @@ class Model:
 
     def _measure(self, now: int, a: Allocation) -> Measured:
         recently = self.uncontrolled_at is not None and now - self.uncontrolled_at < HEADROOM_MEMORY_US
-        headroom = self.rules.headroom_ppm if recently else 0
+        headroom = self.uncontrolled.at(now).needs(self.rules.headroom_ppm, a.events) if recently else 0
         slowest = a.window_us / max(1, math.floor(a.events - a.events * headroom / 1e6))
         pace_at: float = max(now - SLACK_US, now if self.pace_at is None else self.pace_at)
         if pace_at > now + SLACK_US + slowest + 1:
             pace_at = now
-        return Measured(self.spent(now, a), self.behind(now, a), headroom, pace_at)
+        spent = self.spent(now, a)
+        return Measured(spent, self.sends(), self.behind(now, a), headroom, pace_at, self.floor_at)
+
+    def _or_floor(
+        self, room: tuple[int, int, Because, float], floor: int | None, now: int, a: Allocation, m: Measured
+    ) -> tuple[int, int, Because, float, bool]:
+        fits, until, because, interval = room
+        if fits >= 1 or not floor or m.sends >= a.events or because is Because.PACE:
+            return *room, False
+        if m.floor_at <= now:
+            return 1, 0, Because.EMPTY, interval, True
+        return 0, min(until, m.floor_at), because, interval, False
+
+    def _floor(self, a: Allocation) -> int | None:
+        if not self.rules.floor_ppm:
+            return None
+        return math.ceil(1e15 / (a.tps_milli * self.rules.floor_ppm))
 
     def _room(self, now: int, a: Allocation, m: Measured, share: int, paced: bool) -> tuple[int, int, Because, float]:
         cap = max(1, math.floor(a.events - a.events * m.headroom * share / 1e12))
@@ -326,7 +391,8 @@ class Model:
         self.leased.update({item.id: (step, item) for step, item in t.held})
         if t.taken:
             self.charge(lease_id, t.taken, now, m.behind - t.taken * EVENT_UE)
-            self.pace_at = whole(m.pace_at)
+            self.pace_at, self.floor_at = whole(m.pace_at), m.floor_at
+            self.by_floor += m.by_floor
             self.totals["send"] += t.taken
         return Grant(now, deadline, t.taken, tuple(t.rows))
 

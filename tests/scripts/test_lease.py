@@ -74,7 +74,7 @@ def test_headroom_is_kept_only_while_something_uncontrolled_was_seen(stage: Stag
 def test_headroom_by_class(redis: redis_py.Redis) -> None:
     """Of 20 TPS with half of it kept, bulk and normal get 10, high gets 15 and urgent all 20."""
     stage = Stage(redis, tps=20, headroom=0.5)
-    stage.count("in", age_ms=5000)
+    stage.count(*(f"in{index}" for index in range(30)), age_ms=5000)
     for class_, fits in (("bulk", 10), ("normal", 10), ("high", 15), ("urgent", 20)):
         stage.later(ms=3000)
         stage.push(*(f"{class_}{i}" for i in range(40)), class_=class_)

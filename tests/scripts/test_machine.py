@@ -81,6 +81,8 @@ class Scripts(RuleBasedStateMachine):
             {
                 "tps_milli": st.sampled_from(TPS),
                 "headroom_ppm": st.sampled_from([0, 100_000, 500_000]),
+                "floor_ppm": st.sampled_from([0, 100_000, 300_000]),
+                "counts": st.sampled_from([("send", "inbound", "delivered", "read"), ("send", "inbound")]),
                 "in_flight": st.sampled_from([2, 6]),
                 "max_rows": st.sampled_from([1, 3, 100]),
                 "max_bytes": st.sampled_from([400, 262_144]),
@@ -366,9 +368,15 @@ class Scripts(RuleBasedStateMachine):
         assert (found.get("backlog", 0), found.get("backlog_at", 0)) == (model.debt_ue, model.debt_at)
         assert found.get("pace_at") == model.pace_at
         assert found.get("uncontrolled_us") == model.uncontrolled_at
+        assert found.get("floor_at", 0) == model.floor_at
+        assert found.get("floor", 0) == model.by_floor
+        flow = model.uncontrolled
+        expected = (flow.second, flow.count, flow.mean, flow.square)
+        assert tuple(found.get(f"in_{name}", 0) for name in ("second", "count", "mean", "square")) == expected
         assert {kind: found.get(kind, 0) for kind in model.totals} == model.totals
         if model.window:
             assert found["window"] == model.total()
+            assert found.get("window_in", 0) == model.total() - model.sends()
 
     @invariant()
     def records_are_as_the_model(self) -> None:

@@ -31,7 +31,10 @@ local function grant(t, m, now)
   redis.call('ZADD', KEYS[10], int(deadline), id)
   if t.taken > 0 then
     charge(KEYS[7], KEYS[8], now, m.behind - t.taken * 1000000, id, t.taken, m.window_us)
-    redis.call('HSET', KEYS[7], 'window', m.spent, 'pace_at', int(m.pace_at))
+    redis.call('HSET', KEYS[7], 'window', m.spent, 'pace_at', int(m.pace_at), 'floor_at', int(m.floor_at))
+    if m.by_floor > 0 then
+      redis.call('HINCRBY', KEYS[7], 'floor', m.by_floor)
+    end
     redis.call('HINCRBY', KEYS[7], 'send', t.taken)
   end
   trim(t)

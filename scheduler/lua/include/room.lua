@@ -1,10 +1,10 @@
 -- room(window, now, m, class): how many events of a class may leave now; if none, until when to wait and why.
--- m: {events, tps_milli, window_us, spent, behind, headroom (ppm), pace_at}; class: {share (ppm), paced}, to which the
--- interval (us) of its pace is added.
+-- m: {now, events, tps_milli, window_us, spent, sends, behind, headroom (ppm), pace_at, floor_at}
+-- class: {share (ppm), paced, floor (us, or nil)}, to which the interval (us) of its pace is added.
 -- Pacing is GCRA with a tolerance of SLACK: late wake-ups catch up. A wait gathers rows for GATHER, so that a fast
 -- number leaves in a few leases of some rows instead of a thousand leases of one.
 local SLACK_US, GATHER_US = 50000, 20000
-local function room(window, now, m, class)
+local function bounded(window, now, m, class)
   local cap = math.max(1, math.floor(m.events - m.events * m.headroom * class.share / 1e12))
   class.interval = m.window_us / cap
   local fits = math.min(cap - m.spent, math.floor(m.events - m.behind / 1000000))
@@ -29,4 +29,18 @@ local function room(window, now, m, class)
     fits = math.min(fits, paced)
   end
   return fits, 0, ''
+end
+
+-- The floor: a number flooded by what nobody can refuse still answers. A class that has one may leave every `floor` us
+-- whatever window and debt say, as long as the sends alone keep to the TPS.
+local function room(window, now, m, class)
+  local fits, ends, because = bounded(window, now, m, class)
+  if fits < 1 and class.floor and m.sends < m.events and because ~= 'pace' then
+    if m.floor_at <= now then
+      class.by_floor = true
+      return 1, 0, ''
+    end
+    ends = math.min(ends, m.floor_at)
+  end
+  return fits, ends, because
 end
