@@ -1,10 +1,12 @@
 // The peer: BullMQ. `add` puts jobs on the queue; `work` runs one worker until SIGTERM.
 //
 //   node _bullmq.mjs add  --port 6400 --count 20000 --text xxx
-//   node _bullmq.mjs work --port 6400 --concurrency 100 [--rate 10 --sink http://127.0.0.1:8090]
+//   node _bullmq.mjs work --port 6400 --concurrency 100 [--rate 10] [--sink http://127.0.0.1:8090 | --notes FOLDER]
 //
-// Without --sink a job does nothing. With it each job is one push of one row; fetch keeps its connections alive. A job
-// that is done keeps its hash, as by default. A worker that is ready says so by INCR bench:ready.
+// Without --sink a job does nothing, but note its time with --notes (bench/_meter_notes.py reads that). With --sink each
+// job is one push of one row; fetch keeps its connections alive. A job that is done keeps its hash, as by default. A
+// worker that is ready says so by INCR bench:ready.
+import { openSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
@@ -21,6 +23,7 @@ const { positionals, values } = parseArgs({
     concurrency: { type: "string", default: "100" },
     rate: { type: "string" },
     sink: { type: "string" },
+    notes: { type: "string" },
   },
 });
 const connection = { host: "127.0.0.1", port: Number(values.port), maxRetriesPerRequest: null };
@@ -46,9 +49,20 @@ async function post(job) {
   if (answer.status !== 100) throw new Error(`the sink says ${answer.status}`);
 }
 
+function noting(folder) {
+  const file = openSync(`${folder}/${process.pid}`, "a");
+  const written = new DataView(new ArrayBuffer(8));
+  return async () => {
+    const nowUs = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000));
+    written.setBigInt64(0, nowUs, true);
+    writeSync(file, written);
+  };
+}
+
 async function work() {
   const limiter = values.rate ? { max: Number(values.rate), duration: 1000 } : undefined;
-  const worker = new Worker(QUEUE, values.sink ? post : async () => {}, {
+  const run = values.sink ? post : values.notes ? noting(values.notes) : async () => {};
+  const worker = new Worker(QUEUE, run, {
     connection,
     concurrency: Number(values.concurrency),
     ...(limiter && { limiter }),

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import redis
 
-from headway import Client, Message
+from headway import Client, Message, keys
 from tests.harness.servers import Engine, ThrowawayServer, find_binary
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMBER = "15555550100"
 TEXT = "x" * 120
+READY_S = 60.0
 
 
 @contextmanager
@@ -40,23 +41,28 @@ def server(engine: Engine = "any", **options: str) -> Iterator[ThrowawayServer]:
 
 @contextmanager
 def process(
-    what: str, command: Sequence[str], *, environ: Mapping[str, str] | None = None
+    what: str, command: Sequence[str], *, environ: Mapping[str, str] | None = None, grace_s: float = 20.0
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs as long as the block, quiet; ended with SIGTERM. One that ends by itself ends the bench."""
+    """A process that runs as long as the block, quiet; ended with SIGTERM. One that ends by itself ends the bench.
+
+    What has not ended `grace_s` later is killed, with whatever it started.
+    """
     # Settings of whoever started the bench would change what is measured.
     ours = {name: value for name, value in os.environ.items() if not name.startswith("HEADWAY_")}
     ours |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **(environ or {})}
     with tempfile.TemporaryFile() as log:
-        running = subprocess.Popen(command, cwd=ROOT, env=ours, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        running = subprocess.Popen(
+            command, cwd=ROOT, env=ours, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             yield running
         finally:
             failed = running.poll() is not None
             running.send_signal(signal.SIGTERM)
             try:
-                running.wait(timeout=20)
+                running.wait(timeout=grace_s)
             except subprocess.TimeoutExpired:
-                running.kill()
+                os.killpg(running.pid, signal.SIGKILL)
                 running.wait()
             if failed:
                 log.seek(0)
@@ -66,6 +72,20 @@ def process(
 def celery_worker(app: str, *arguments: str) -> list[str]:
     """The command of a real `celery worker`."""
     return [sys.executable, "-m", "celery", "-A", app, "worker", "--without-mingle", "--without-gossip", *arguments]
+
+
+def headways_ready(client: redis.Redis) -> int:
+    """How many workers are: each declares its TPS then; one more field holds the lowest of all."""
+    return max(0, int(client.hlen(keys.declared(NUMBER))) - 1)
+
+
+def wait_until_ready(name: str, ready: Callable[[redis.Redis], int], client: redis.Redis, processes: int) -> None:
+    """Wait until so many workers are ready; ends the bench when they aren't."""
+    deadline = time.monotonic() + READY_S
+    while ready(client) < processes:
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: {ready(client)} of {processes} workers of {name} were ready after {READY_S:.0f} s")
+        time.sleep(0.05)
 
 
 def fill_headway(client: redis.Redis, count: int) -> Iterator[int]:

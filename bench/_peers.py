@@ -22,6 +22,11 @@ _INSTALL = ("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "-
 READY = "bench:ready"
 
 
+def peers_ready(client: redis.Redis) -> int:
+    """How many workers of a peer are."""
+    return int(client.get(READY) or 0)
+
+
 def stock_worker(*arguments: str) -> list[str]:
     """The command of a stock Celery worker; bench/_stock.py says what its environment holds."""
     return celery_worker("bench._stock", "-Q", "stock", *arguments)

@@ -28,14 +28,23 @@ from typing import Any
 import redis
 
 from bench._figures import MeterLog, Run, broken, judged, table
-from bench._ground import NUMBER, celery_worker, fill_headway, process, records_sent, server
-from bench._peers import READY, bullmq_worker, fill_bullmq, fill_stock, install_bullmq, stock_worker
+from bench._ground import (
+    NUMBER,
+    celery_worker,
+    fill_headway,
+    headways_ready,
+    process,
+    records_sent,
+    server,
+    wait_until_ready,
+)
+from bench._peers import bullmq_worker, fill_bullmq, fill_stock, install_bullmq, peers_ready, stock_worker
 from headway import keys
 from tests.harness.processes import RunningProcess
 
 RATES, PROCESSES = (10, 20, 80, 1000), (1, 4)
 POOL = ("-P", "threads", "-c", "8")
-LOOK_S, SAY_S, READY_S = 0.05, 5.0, 60.0
+LOOK_S, SAY_S = 0.05, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +83,6 @@ def limited_celery(place: Place) -> tuple[list[str], dict[str, str]]:
 
 def limited_bullmq(place: Place) -> tuple[list[str], dict[str, str]]:
     return bullmq_worker(place.client, "--rate", str(place.rate), "--sink", place.sink), {}
-
-
-def headways_ready(client: redis.Redis) -> int:
-    """Each worker declares its TPS when it is ready; one more field holds the lowest of all."""
-    return max(0, int(client.hlen(keys.declared(NUMBER))) - 1)
-
-
-def peers_ready(client: redis.Redis) -> int:
-    return int(client.get(READY) or 0)
 
 
 SIDES = {
@@ -142,7 +142,7 @@ def run(name: str, *, processes: int, rate: int, seconds: float) -> Run:
         command, environ = side.worker(Place(client, running.url, address, rate))
         for _ in range(processes):
             stack.enter_context(process(f"a worker of {name}", command, environ=environ))
-        wait_until_ready(name, side, client, processes)
+        wait_until_ready(name, side.ready, client, processes)
         watch = Watch(client, folder / "journal")
         stack.callback(watch.close)
         meter, sent = (watch.meter, partial(records_sent, client)) if name == "headway" else (None, None)
@@ -158,14 +158,6 @@ def run(name: str, *, processes: int, rate: int, seconds: float) -> Run:
             meter=meter,
             sent=sent() if sent else None,
         )
-
-
-def wait_until_ready(name: str, side: Side, client: redis.Redis, processes: int) -> None:
-    deadline = time.monotonic() + READY_S
-    while side.ready(client) < processes:
-        if time.monotonic() > deadline:
-            sys.exit(f"bench: {side.ready(client)} of {processes} workers of {name} were ready after {READY_S:.0f} s")
-        time.sleep(0.05)
 
 
 def wait_until_settled(client: redis.Redis) -> None:
