@@ -4,6 +4,10 @@ Every key that Headway writes is built here, and listed in `CATALOGUE` with its 
 has none. Lanes are Celery's own queues, so their names follow kombu's Redis transport: `headway.<number>` for priority
 0 and
 `headway.<number>\x06\x16<priority>` for the others.
+
+What has its own meter is a *unit*: the number itself, or one of its shards, `<number>/<shard>of<shards>`. Lanes, meter,
+leases and what they hold are a unit's; what a person or a provider says of a number is the number's, whichever of its
+units is asked about. The name says of how many, so that another number of shards never meets the rows of the last one.
 """
 
 from __future__ import annotations
@@ -20,9 +24,19 @@ QUEUE = re.compile(r"headway\.([0-9]{1,20})\Z")
 PRIORITY_SEPARATOR = "\x06\x16"
 
 
-def queue(number: str) -> str:
-    """Return the Celery queue of a number."""
-    return f"headway.{number}"
+def units(number: str, shards: int) -> tuple[str, ...]:
+    """Return the units of a number with so many shards: the number itself when there is one."""
+    return (number,) if shards == 1 else tuple(f"{number}/{shard}of{shards}" for shard in range(shards))
+
+
+def number_of_unit(unit: str) -> str:
+    """Return the number that a unit belongs to."""
+    return unit.partition("/")[0]
+
+
+def queue(unit: str) -> str:
+    """Return the Celery queue of a number; that of a shard is no queue to Celery, but its lanes are named alike."""
+    return f"headway.{unit}"
 
 
 def number_of(queue_name: str) -> str | None:
@@ -31,85 +45,97 @@ def number_of(queue_name: str) -> str | None:
     return match.group(1) if match else None
 
 
-def lane(number: str, class_: MessageClass) -> str:
-    """List of envelopes, head at the right: the waiting messages of one number and class."""
+def lane(unit: str, class_: MessageClass) -> str:
+    """List of envelopes, head at the right: the waiting messages of one unit and class."""
     step = class_.priority
-    return f"{queue(number)}{PRIORITY_SEPARATOR}{step}" if step else queue(number)
+    return f"{queue(unit)}{PRIORITY_SEPARATOR}{step}" if step else queue(unit)
 
 
-def lanes(number: str) -> list[str]:
-    """Return the four lanes of a number, in class order."""
-    return [lane(number, class_) for class_ in MessageClass]
+def lanes(unit: str) -> list[str]:
+    """Return the four lanes of a unit, in class order."""
+    return [lane(unit, class_) for class_ in MessageClass]
 
 
-def settings(number: str) -> str:
-    """Hash: what a person set while running (`tps_milli`, `paused`), who and when."""
-    return f"headway:{number}:settings"
+def settings(unit: str) -> str:
+    """Hash: what a person set while running (`tps_milli`, `paused`, …); `<field>.set`: who, when and from where."""
+    return f"headway:{number_of_unit(unit)}:settings"
 
 
-def declared(number: str) -> str:
+def changes(unit: str) -> str:
+    """List: the last changes that persons made while running, as JSON, the newest first."""
+    return f"headway:{number_of_unit(unit)}:changes"
+
+
+def declared(unit: str) -> str:
     """Hash: process -> the TPS of its environment, and `lowest`, the one that holds."""
-    return f"headway:{number}:declared"
+    return f"headway:{number_of_unit(unit)}:declared"
 
 
-def meter(number: str) -> str:
+def shards(unit: str) -> str:
+    """Hash: `now`: shards in force; each number of shards ever used; `moving` while rows go from the former to these;
+    `p:<process>`: the shards of its environment.
+    """
+    return f"headway:{number_of_unit(unit)}:shards"
+
+
+def meter(unit: str) -> str:
     """Hash: charged in the window, backlog and its time, pace, totals by kind of event."""
-    return f"headway:{number}:meter"
+    return f"headway:{unit}:meter"
 
 
-def window(number: str) -> str:
+def window(unit: str) -> str:
     """Sorted set: `<what>:<events>` by the microsecond it was charged at; the trailing window."""
-    return f"headway:{number}:window"
+    return f"headway:{unit}:window"
 
 
-def leases(number: str) -> str:
+def leases(unit: str) -> str:
     """Hash: lease id -> its holder, state, charge and row ids, as JSON."""
-    return f"headway:{number}:leases"
+    return f"headway:{unit}:leases"
 
 
-def deadlines(number: str) -> str:
+def deadlines(unit: str) -> str:
     """Sorted set: lease id by the microsecond when its holder counts as lost."""
-    return f"headway:{number}:deadlines"
+    return f"headway:{unit}:deadlines"
 
 
-def leased(number: str) -> str:
+def leased(unit: str) -> str:
     """Hash: message id -> priority step and envelope, of rows that a lease holds."""
-    return f"headway:{number}:leased"
+    return f"headway:{unit}:leased"
 
 
-def deferred(number: str) -> str:
+def deferred(unit: str) -> str:
     """Sorted set: message id by the millisecond before which it may not leave."""
-    return f"headway:{number}:deferred"
+    return f"headway:{unit}:deferred"
 
 
-def uncertain(number: str) -> str:
+def uncertain(unit: str) -> str:
     """Sorted set: message id by the millisecond since when nobody knows."""
-    return f"headway:{number}:uncertain"
+    return f"headway:{unit}:uncertain"
 
 
-def dead(number: str) -> str:
+def dead(unit: str) -> str:
     """Sorted set: message id by the millisecond when it was given up."""
-    return f"headway:{number}:dead"
+    return f"headway:{unit}:dead"
 
 
-def kept(number: str) -> str:
+def kept(unit: str) -> str:
     """Hash: message id -> priority step and envelope, of rows deferred, uncertain or dead."""
-    return f"headway:{number}:kept"
+    return f"headway:{unit}:kept"
 
 
-def seen(number: str, event_id: str) -> str:
+def seen(unit: str, event_id: str) -> str:
     """String: this event of the provider has been counted."""
-    return f"headway:seen:{number}:{event_id}"
+    return f"headway:seen:{number_of_unit(unit)}:{event_id}"
 
 
-def sent(number: str, provider_id: str) -> str:
+def sent(unit: str, provider_id: str) -> str:
     """String: our id of the message to which the provider gave this id."""
-    return f"headway:sent:{number}:{provider_id}"
+    return f"headway:sent:{number_of_unit(unit)}:{provider_id}"
 
 
-def forwarded(number: str, event_id: str) -> str:
+def forwarded(unit: str, event_id: str) -> str:
     """String: who passes this inbound message on to the app, or that it was done, and the app's answer."""
-    return f"headway:forwarded:{number}:{event_id}"
+    return f"headway:forwarded:{number_of_unit(unit)}:{event_id}"
 
 
 def record(message_id: str) -> str:
@@ -161,22 +187,25 @@ class KeySpec:
 
 
 _NUMBER = "[0-9]+"
+_UNIT = "[0-9]+(/[0-9]+of[0-9]+)?"
 _MESSAGES = "holds accepted messages: they go when they are settled, never by time"
 
 #: Every kind of key that Headway leaves in Redis.
 CATALOGUE: tuple[KeySpec, ...] = (
-    KeySpec(rf"headway\.{_NUMBER}(\x06\x16[369])?", "list", False, "a Celery queue: " + _MESSAGES),
+    KeySpec(rf"headway\.{_UNIT}(\x06\x16[369])?", "list", False, "a Celery queue: " + _MESSAGES),
     KeySpec(rf"headway:{_NUMBER}:settings", "hash", False, "a person's decision holds until it is cleared"),
+    KeySpec(rf"headway:{_NUMBER}:changes", "list", False, "who changed what: the last 100 entries"),
     KeySpec(rf"headway:{_NUMBER}:declared", "hash", True, "renewed by each process that serves the number"),
-    KeySpec(rf"headway:{_NUMBER}:meter", "hash", False, "the number's debt and totals: one small key a number"),
-    KeySpec(rf"headway:{_NUMBER}:window", "zset", True, "an idle number's window is empty"),
-    KeySpec(rf"headway:{_NUMBER}:leases", "hash", False, _MESSAGES),
-    KeySpec(rf"headway:{_NUMBER}:deadlines", "zset", False, "goes with the leases it tells of"),
-    KeySpec(rf"headway:{_NUMBER}:leased", "hash", False, _MESSAGES),
-    KeySpec(rf"headway:{_NUMBER}:deferred", "zset", False, _MESSAGES),
-    KeySpec(rf"headway:{_NUMBER}:uncertain", "zset", False, _MESSAGES),
-    KeySpec(rf"headway:{_NUMBER}:dead", "zset", False, _MESSAGES),
-    KeySpec(rf"headway:{_NUMBER}:kept", "hash", False, _MESSAGES),
+    KeySpec(rf"headway:{_NUMBER}:shards", "hash", False, "says which units may hold messages"),
+    KeySpec(rf"headway:{_UNIT}:meter", "hash", False, "the number's debt and totals: one small key a number"),
+    KeySpec(rf"headway:{_UNIT}:window", "zset", True, "an idle number's window is empty"),
+    KeySpec(rf"headway:{_UNIT}:leases", "hash", False, _MESSAGES),
+    KeySpec(rf"headway:{_UNIT}:deadlines", "zset", False, "goes with the leases it tells of"),
+    KeySpec(rf"headway:{_UNIT}:leased", "hash", False, _MESSAGES),
+    KeySpec(rf"headway:{_UNIT}:deferred", "zset", False, _MESSAGES),
+    KeySpec(rf"headway:{_UNIT}:uncertain", "zset", False, _MESSAGES),
+    KeySpec(rf"headway:{_UNIT}:dead", "zset", False, _MESSAGES),
+    KeySpec(rf"headway:{_UNIT}:kept", "hash", False, _MESSAGES),
     KeySpec(rf"headway:seen:{_NUMBER}:(?s:.+)", "string", True, "providers stop repeating an event after days"),
     KeySpec(rf"headway:sent:{_NUMBER}:(?s:.+)", "string", True, "HEADWAY_RECORD_TTL, as the record that it leads to"),
     KeySpec(

@@ -14,8 +14,8 @@ NUMBER = "15555550100"
 
 def built() -> dict[str, str]:
     """Return one key of each builder in `headway.keys`."""
-    given = {"number": NUMBER, "class_": MessageClass.BULK}
-    skip = {"queue", "number_of", "lanes", "doorbell", "dataclass"}
+    given = {"number": NUMBER, "unit": f"{NUMBER}/3of4", "class_": MessageClass.BULK}
+    skip = {"queue", "number_of", "number_of_unit", "units", "lanes", "doorbell", "dataclass"}
     found = {}
     for name, function in inspect.getmembers(keys, inspect.isfunction):
         if name not in skip and function.__module__ == keys.__name__:
@@ -64,3 +64,24 @@ def test_lanes_are_kombus_lists() -> None:
 def test_only_a_numbers_queue_is_ours(queue: str, number: str | None) -> None:
     """Every other queue of the broker takes Celery's own way."""
     assert keys.number_of(queue) == number
+
+
+def test_a_number_with_one_shard_is_its_own_unit() -> None:
+    """So nothing that stands in Redis has another name than it had before there were shards."""
+    assert keys.units(NUMBER, 1) == (NUMBER,)
+    assert keys.units(NUMBER, 2) == (f"{NUMBER}/0of2", f"{NUMBER}/1of2")
+    assert {keys.number_of_unit(unit) for unit in keys.units(NUMBER, 32)} == {NUMBER}
+
+
+def test_what_a_person_sets_is_the_numbers() -> None:
+    """A pause, a TPS or a known event holds for each of its shards; a meter is the shard's own."""
+    one, other = keys.units(NUMBER, 2)
+    for of_the_number in (keys.settings, keys.declared, keys.shards):
+        assert of_the_number(one) == of_the_number(other) == of_the_number(NUMBER)
+    assert keys.seen(one, "7") == keys.seen(other, "7") == keys.seen(NUMBER, "7")
+    assert len({keys.meter(one), keys.meter(other), keys.meter(NUMBER)}) == 3
+
+
+def test_a_shards_lanes_are_nobodys_queue() -> None:
+    """No worker consumes them: they are reached by sorting the number's own."""
+    assert keys.number_of(keys.queue(f"{NUMBER}/0of2")) is None
