@@ -1,22 +1,66 @@
-"""What did a person set while running: a number's TPS, or that it rests?
+"""What did a person set while running: a number's TPS, its headroom, …, or that it rests?
 
-A live value wins over the environment, and says who set it and when. Without one, the lowest TPS holds that any running
-process knows from its environment.
+A live value wins over the environment, and says who set it, when and from where. Without a live TPS, the lowest holds
+that any running process knows from its environment.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import redis
 
 from headway import keys
 from headway.errors import SettingError
 from runtime import scripts
+from runtime.relations import contradictions
 from runtime.scripts import Call
+from runtime.settings import NumberSettings
+from scheduler import live as table
+from scheduler.live import LiveSetting
 
 #: As HEADWAY_TPS: from 0.001 to 10,000,000 a second.
 MOST_TPS_MILLI = 10_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LiveValue:
+    """A value that holds now: `stored` as it stands in the hash; who set it, from where, and when (server's time)."""
+
+    setting: LiveSetting
+    stored: str
+    by: str
+    where: str
+    at_ms: int
+
+    @property
+    def shown(self) -> str:
+        """As people write it."""
+        return self.setting.show(self.stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A value in the hash that can't be, written by hand: the last good one holds, or the environment's (None)."""
+
+    name: str
+    text: str
+    holds: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one setting, values as people write them; None: nothing was set, the environment held."""
+
+    at_ms: int
+    by: str
+    where: str
+    name: str
+    before: str | None
+    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +72,109 @@ class Live:
     by: str
     at_ms: int
     lowest_declared_milli: int | None
+    #: By name, as people write it.
+    values: Mapping[str, LiveValue] = field(default_factory=dict)
+    ignored: tuple[Ignored, ...] = ()
+
+    def over(self, own: NumberSettings) -> NumberSettings:
+        """Return what holds for a number: these over its environment's."""
+        read = {value.setting.field: value.setting.variable.read(value.shown) for value in self.values.values()}
+        if "event_webhook" in read:
+            read["event_webhook"] = read["event_webhook"] == "on"
+        return replace(own, **read)
 
 
 def read(client: redis.Redis, number: str) -> Live:
     """Return what holds now."""
-    found = client.hmget(keys.settings(number), ["tps_milli", "paused", "by", "at_ms"])
-    tps, paused, by, at = (_text(value) for value in found)
-    lowest = _text(client.hget(keys.declared(number), "lowest"))
-    return Live(int(tps) if tps else None, paused == "1", by, int(at or 0), int(lowest) if lowest else None)
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.settings(number))
+        pipe.hget(keys.declared(number), "lowest")
+        found, lowest = pipe.execute()
+    stored = {_text(name): _text(text) for name, text in found.items()}
+    values: dict[str, LiveValue] = {}
+    ignored: list[Ignored] = []
+    for setting in table.SETTINGS:
+        if setting.field not in stored:
+            continue
+        value, bad = _value(setting, stored[setting.field], _set(stored.get(setting.field + ".set", "")))
+        if value is not None:
+            values[setting.name] = value
+        if bad is not None:
+            ignored.append(bad)
+    if stored.get("paused", "1") != "1":
+        ignored.append(Ignored("paused", stored["paused"], None))
+    tps = values.get(table.TPS.name)
+    return Live(
+        tps_milli=int(tps.stored) if tps else None,
+        paused=stored.get("paused") == "1",
+        by=stored.get("by", ""),
+        at_ms=_whole(stored.get("at_ms", "")),
+        lowest_declared_milli=int(lowest) if lowest else None,
+        values=values,
+        ignored=tuple(ignored),
+    )
 
 
-def set_tps(client: redis.Redis, number: str, tps_milli: int | None, *, by: str) -> None:
+def checked(changes: Mapping[str, str | None], *, own: NumberSettings, live: Live) -> dict[str, str]:
+    """Return what to write for changes by name (None clears): field of the hash -> text, empty where cleared.
+
+    Raises SettingError for a setting that can't be changed live, a value that can't be, and values that contradict
+    each other or what holds besides.
+    """
+    fields = {}
+    values = dict(live.values)
+    for name, text in changes.items():
+        setting = table.setting(name)
+        values.pop(name, None)
+        stored = "" if text is None else setting.read(text)
+        fields[setting.field] = stored
+        if stored:
+            values[name] = LiveValue(setting, stored, "", "", 0)
+    for variables, problem in contradictions(replace(live, values=values).over(own)):
+        named = [name for name in changes if table.BY_NAME[name].variable in variables]
+        if named:
+            raise SettingError(named[0], problem)
+    return fields
+
+
+def change(
+    client: redis.Redis, number: str, fields: Mapping[str, str], *, by: str, where: str = "", now_us: int | None = None
+) -> int:
+    """Write what `checked` answered, in one step with its history; return how many settings were changed.
+
+    Holds from the next lease on, in every process; a second run changes nothing.
+    """
+    names = [keys.settings(number), keys.changes(number)]
+    pairs = [part for pair in fields.items() for part in pair]
+    args = ["" if now_us is None else now_us, by, where, keys.doorbell(number), *pairs]
+    return int(scripts.load("scheduler", "change").run(client, names, args))
+
+
+def set_tps(client: redis.Redis, number: str, tps_milli: int | None, *, by: str, where: str = "") -> None:
     """Set a number's TPS in thousandths, or clear it (None). Holds from the next lease on, in every process."""
     if tps_milli is not None and not 1 <= tps_milli <= MOST_TPS_MILLI:
         raise SettingError("tps", "must be from 0.001 to 10,000,000 a second")
-    _change(client, number, "tps_milli", None if tps_milli is None else str(tps_milli), by)
+    change(client, number, {"tps_milli": "" if tps_milli is None else str(tps_milli)}, by=by, where=where)
 
 
-def pause(client: redis.Redis, number: str, *, by: str) -> None:
+def pause(client: redis.Redis, number: str, *, by: str, where: str = "") -> None:
     """Stop leasing and beginning at once; what has begun finishes."""
-    _change(client, number, "paused", "1", by)
+    change(client, number, {"paused": "1"}, by=by, where=where)
 
 
-def resume(client: redis.Redis, number: str, *, by: str) -> None:
+def resume(client: redis.Redis, number: str, *, by: str, where: str = "") -> None:
     """Let a paused number go on."""
-    _change(client, number, "paused", None, by)
+    change(client, number, {"paused": ""}, by=by, where=where)
+
+
+def unset(client: redis.Redis, number: str, *, by: str, where: str = "") -> int:
+    """Clear every live value, a pause too: the environment's hold again. Return how many were set."""
+    return change(client, number, {**dict.fromkeys(table.BY_FIELD, ""), "paused": ""}, by=by, where=where)
+
+
+def history(client: redis.Redis, number: str, *, most: int = 100) -> list[Change]:
+    """Return the last changes, the newest first; 100 are kept."""
+    return [_change(json.loads(_text(entry))) for entry in client.lrange(keys.changes(number), 0, most - 1)]
 
 
 def declare(number: str, process: str, tps_milli: int, *, now_us: int | None = None) -> Call:
@@ -61,17 +183,40 @@ def declare(number: str, process: str, tps_milli: int, *, now_us: int | None = N
     return Call(scripts.load("scheduler", "declare"), [keys.declared(number)], [time, process, tps_milli])
 
 
-def _change(client: redis.Redis, number: str, name: str, value: str | None, by: str) -> None:
-    seconds, micros = client.time()
-    with client.pipeline(transaction=True) as pipe:
-        if value is None:
-            pipe.hdel(keys.settings(number), name)
-        else:
-            pipe.hset(keys.settings(number), name, value)
-        pipe.hset(keys.settings(number), mapping={"by": by, "at_ms": seconds * 1000 + micros // 1000})
-        pipe.publish(keys.doorbell(number), number)
-        pipe.execute()
+def _value(setting: LiveSetting, stored: str, told: Mapping[str, Any]) -> tuple[LiveValue | None, Ignored | None]:
+    """Return the value that counts, as `live.lua` decides it, and the one that was passed over for it."""
+    good = stored if setting.holds(stored) else str(told.get("value", ""))
+    counts = setting.holds(good)
+    value = LiveValue(
+        setting, good, str(told.get("by", "")), str(told.get("from", "")), _whole(str(told.get("at_ms", "")))
+    )
+    bad = None if counts and good == stored else Ignored(setting.name, stored, value.shown if counts else None)
+    return value if counts else None, bad
+
+
+def _change(entry: Mapping[str, Any]) -> Change:
+    setting = table.BY_FIELD.get(entry["field"])
+
+    def shown(stored: str) -> str | None:
+        if entry["field"] == "paused":
+            return "yes" if stored else None
+        return (setting.show(stored) if setting and setting.holds(stored) else stored) or None
+
+    name = setting.name if setting else entry["field"]
+    return Change(int(entry["at_ms"]), entry["by"], entry["from"], name, shown(entry["before"]), shown(entry["after"]))
+
+
+def _set(text: str) -> Mapping[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _text(value: bytes | str | None) -> str:
-    return value.decode() if isinstance(value, bytes) else value or ""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""

@@ -7,7 +7,7 @@
 -- KEYS[11] leased (hash)   KEYS[12] deferred (zset)   KEYS[13] kept (hash)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
 -- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
--- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] per class in order `<share of headroom, ppm>:<paced 0|1>:<floor, ppm of TPS>`
+-- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] the class table (include/classes.lua)
 -- ARGV[12..] fields that rows of one lease must agree on
 -- reply: {'grant', now, deadline, charged, then per row: id, step, verdict, body}
 --        {'wait', now, until or 0, because: window|debt|pace|in flight|empty|again}   {'refuse', now, 'paused'}
@@ -24,6 +24,8 @@
 -- @include parse_time
 -- @include facts
 -- @include promote
+-- @include gate
+-- @include classes
 -- @include room
 -- @include take
 -- @include measure
@@ -38,11 +40,9 @@ if before then
   return granted_before(before, fields, now)
 end
 local a = allocation(KEYS[5], KEYS[6], ARGV[5], ARGV[6])
-if a.paused then
-  return { 'refuse', now, 'paused' }
-end
-if redis.call('HLEN', KEYS[9]) >= tonumber(ARGV[8]) then
-  return { 'wait', now, now + 50000, 'in flight' }
+local shut = gate(a, now)
+if shut then
+  return shut
 end
 local lanes = lanes_by_step()
 promote(KEYS[12], KEYS[13], lanes, now)
@@ -53,15 +53,11 @@ local t = {
   taken = 0, bytes = 0, moved = 0,
 }
 local wait = { 0, 'empty' }
-local classes = ARGV[11]:gmatch('(%d+):(%d):(%d+)')
-for i, step in ipairs({ '0', '3', '6', '9' }) do
-  local share, paced, floor = classes()
-  local class = { share = tonumber(share), paced = paced == '1' }
-  class.floor = floor ~= '0' and math.ceil(1e15 / (a.tps_milli * tonumber(floor))) or nil
+for i, class in ipairs(classes(ARGV[11], a)) do
   if redis.call('EXISTS', KEYS[i]) == 1 then
     local fits, ends, because = room(KEYS[8], now, m, class)
     local before_lane = t.taken
-    local open = take({ key = KEYS[i], step = step }, lanes, now, t, fits)
+    local open = take({ key = KEYS[i], step = class.step }, lanes, now, t, fits)
     spend(m, t.taken - before_lane, class)
     if not open then
       wait = fits < 1 and { ends, because } or { now, 'again' }

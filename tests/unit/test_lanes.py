@@ -34,7 +34,7 @@ def test_a_step_leads_back_to_its_class(class_: MessageClass) -> None:
 
 def test_the_table_as_the_lease_reads_it() -> None:
     """Share of headroom, pace and floor, in order."""
-    assert table.as_argument(100_000) == "0:0:100000 500000:1:100000 1000000:1:0 1000000:1:0"
+    assert table.as_argument(100_000) == "0:0:100000 500000:1:100000 1000000:1:- 1000000:1:-"
 
 
 def test_a_number_is_one_queue_on_the_default_exchange() -> None:

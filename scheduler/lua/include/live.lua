@@ -15,7 +15,7 @@ local function may_be(name, text)
   if not allowed[1] then
     return allowed[text] and text
   end
-  local value = #text <= 11 and text:find('^%d+$') and tonumber(text)
+  local value = #text <= 11 and (text == '0' or text:find('^[1-9]%d*$')) and tonumber(text)
   return value and value >= allowed[1] and value <= allowed[2] and value
 end
 local function last_good(settings, name)

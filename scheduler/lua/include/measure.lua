@@ -7,7 +7,7 @@ local function needed(a, now)
   local u = uncontrolled(KEYS[7], now)
   local deviation = math.sqrt(math.max(0, u.square / 1e6 - (u.mean / 1e6) ^ 2))
   local events = math.max(u.count, math.ceil(u.mean / 1e6 + DEVIATIONS * deviation))
-  return math.floor(math.min(tonumber(ARGV[7]), math.ceil(events * 1e6 / a.events)))
+  return math.floor(math.min(a.live.headroom_ppm or tonumber(ARGV[7]), math.ceil(events * 1e6 / a.events)))
 end
 
 -- measured(a, now): the meter as it stands, for `room` and `spend`.

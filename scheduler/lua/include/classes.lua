@@ -1,0 +1,14 @@
+-- classes(text, a): the four classes in order, from `<share of headroom, ppm>:<paced 0|1>:<floor, ppm of TPS, or ->` each.
+-- {step, share (ppm), paced, floor (us from one send that the floor lets go to the next; nil: the class has none)}
+local STEPS = { '0', '3', '6', '9' }
+local function classes(text, a)
+  local found = {}
+  for share, paced, floor in text:gmatch('(%d+):(%d):([%d-]+)') do
+    local ppm = floor ~= '-' and (a.live.floor_ppm or tonumber(floor)) or 0
+    found[#found + 1] = {
+      step = STEPS[#found + 1], share = tonumber(share), paced = paced == '1',
+      floor = ppm > 0 and math.ceil(1e15 / (a.tps_milli * ppm)) or nil,
+    }
+  end
+  return found
+end
