@@ -46,4 +46,6 @@ def class_of_step(step: int) -> MessageClass:
 
 def as_argument(floor_ppm: int) -> str:
     """Return the table as the lease script reads it: `<share, ppm>:<paced>:<floor, ppm, or ->` for each class."""
-    return " ".join(f"{rule.headroom_share_ppm}:{int(rule.paced)}:{floor_ppm if rule.floored else '-'}" for rule in TABLE)
+    return " ".join(
+        f"{rule.headroom_share_ppm}:{int(rule.paced)}:{floor_ppm if rule.floored else '-'}" for rule in TABLE
+    )
