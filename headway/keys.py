@@ -168,6 +168,16 @@ def ready() -> str:
     return "headway:ready"
 
 
+def throttle(unit: str) -> str:
+    """Hash: what the provider's throttle answers did to the TPS: `tps_milli` and `was` at `at`, and `until`."""
+    return f"headway:{number_of_unit(unit)}:throttle"
+
+
+def quota(account: str, name: str) -> str:
+    """Sorted set: ids of an account's requests of one kind by the microsecond they were made, for a minute."""
+    return f"headway:quota:{account}:{name}"
+
+
 def doorbell(number: str) -> str:
     """Channel, not a key: rung when something was put on one of the number's lanes."""
     return f"headway:doorbell:{number}"
@@ -215,5 +225,7 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(r"headway:push:[0-9]+", "hash", True, "HEADWAY_RECORD_TTL after the push"),
     KeySpec(r"headway:serial", "string", False, "one small key: ids are never given twice"),
     KeySpec(rf"headway:(status|balance):{_NUMBER}", "string", True, "the provider may be asked again after this"),
+    KeySpec(rf"headway:{_NUMBER}:throttle", "hash", True, "the TPS has recovered by then"),
+    KeySpec(r"headway:quota:[0-9a-f]{16}:[a-z-]+", "zset", True, "a minute's requests"),
     KeySpec(r"headway:ready", "string", True, "seconds: nobody reads it"),
 )

@@ -19,6 +19,10 @@ from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wai
 from scheduler.rules import NumberRules
 
 
+#: Stands for the account of a number without a quota: nothing is ever written there.
+NO_ACCOUNT = "none"
+
+
 class Begun(StrEnum):
     """What begin answers. Only BEGUN may send."""
 
@@ -27,7 +31,7 @@ class Begun(StrEnum):
     LOST = "lost"
     #: Somebody else holds the same lease and has begun it.
     TAKEN = "taken"
-    #: It took too long to get here: its rows are back at the head of their lanes.
+    #: It took too long to get here, or the provider asked for a pause meanwhile: its rows are back at the head of their lanes.
     STALE = "stale"
     #: A person paused the number meanwhile: its rows are back at the head of their lanes.
     PAUSED = "paused"
@@ -38,11 +42,13 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
     n = rules.number
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
-        keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n),
+        keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n), keys.throttle(n), *_request_logs(rules),
     ]  # fmt: skip
+    quota = rules.quota
     args = [
         _time(now_us), lease_id, holder, rules.lease_ttl_us, rules.tps_milli, rules.guard_us, rules.headroom_ppm,
-        rules.in_flight, rules.max_rows, rules.max_bytes, table.as_argument(rules.floor_ppm), *rules.shape_fields,
+        rules.in_flight, rules.max_rows, rules.max_bytes, table.as_argument(rules.floor_ppm),
+        quota.per_minute if quota else "", *rules.shape_fields,
     ]  # fmt: skip
     return Call(scripts.load("scheduler", "lease"), names, args)
 
@@ -66,7 +72,7 @@ def begin(rules: NumberRules, lease_id: str, holder: str, token: str, *, now_us:
     n = rules.number
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
-        keys.deadlines(n), keys.leased(n),
+        keys.deadlines(n), keys.leased(n), keys.throttle(n),
     ]  # fmt: skip
     args = [_time(now_us), lease_id, holder, token, rules.lease_ttl_us, rules.tps_milli, rules.guard_us]
     return Call(scripts.load("scheduler", "begin"), names, args)
@@ -96,6 +102,11 @@ def lost(client: redis.Redis, number: str, *, most: int = 50) -> list[str]:
     now_us = seconds * 1_000_000 + micros
     found = client.zrange(keys.deadlines(number), "-inf", now_us, byscore=True, offset=0, num=most)
     return [_text(lease_id) for lease_id in found]
+
+
+def _request_logs(rules: NumberRules) -> list[str]:
+    account = rules.quota.account if rules.quota else NO_ACCOUNT
+    return [keys.quota(account, name) for name in ("push", "push-alone", "push-wanting")]
 
 
 def _time(now_us: int | None) -> str | int:

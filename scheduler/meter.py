@@ -66,7 +66,10 @@ class Spent:
 def count(rules: NumberRules, events: Sequence[Event], *, now_us: int | None = None) -> Call:
     """Build the call that charges events that nobody can refuse; it answers how many were new. Safe to run twice."""
     n = rules.number
-    names = [keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), *(keys.seen(n, e.id) for e in events)]
+    names = [
+        keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.throttle(n),
+        *(keys.seen(n, e.id) for e in events),
+    ]  # fmt: skip
     args: list[scripts.Argument] = [
         "" if now_us is None else now_us, rules.tps_milli, rules.guard_us, int(SEEN_TTL.total_seconds()), DEBT_CAP_S,
         DEBT_CAP_EVENTS, ",".join(rules.counts),

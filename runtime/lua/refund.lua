@@ -1,5 +1,6 @@
 -- refund(meter, window, lease, unspent): give back what a lease was charged for `unspent` rows that never left.
 -- `lease` is its record in `leases`; its charge shrinks with it. A charge that has left the window is history by now.
+-- When nothing of it left, no request was made: the account's logs, which the record names, forget it.
 local function refund(meter, window, lease, unspent)
   unspent = math.min(unspent, lease.charged)
   if unspent <= 0 then
@@ -18,4 +19,7 @@ local function refund(meter, window, lease, unspent)
   end
   redis.call('HINCRBY', meter, 'send', -unspent)
   lease.charged = lease.charged - unspent
+  for _, log in ipairs(lease.charged == 0 and lease.quota and lease.quota.logs or {}) do
+    redis.call('ZREM', log, lease.id)
+  end
 end

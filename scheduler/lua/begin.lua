@@ -4,11 +4,12 @@
 -- window holds for what leaves, not for what was planned. With the same token it answers the same again.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] settings (hash)   KEYS[6] declared (hash, TTL)
 -- KEYS[7] meter (hash)   KEYS[8] window (zset, TTL)   KEYS[9] leases (hash)   KEYS[10] deadlines (zset)
--- KEYS[11] leased (hash)
+-- KEYS[11] leased (hash)   KEYS[12] throttle (hash, TTL); and the request logs (zset, TTL) that the lease's record names
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] token of this try
 -- ARGV[5] lease's time to live (us)   ARGV[6] TPS (thousandths)   ARGV[7] guard (us)
 -- reply: 'begun', 'lost' (somebody else has its rows by now), 'taken' (somebody else began it),
---        'stale' or 'paused' (its rows are back at the head of their lanes)
+--        'stale' (its permit is over, or the provider asked for a pause) or 'paused': its rows are back at the head of
+--        their lanes
 -- @include now_us
 -- @include int
 -- @include lanes_by_step
@@ -20,6 +21,7 @@
 -- @include spent
 -- @include backlog
 -- @include charge
+-- @include requests
 local now = now_us(ARGV[1])
 local lease = get_lease(KEYS[9], ARGV[2])
 if not lease or lease.holder ~= ARGV[3] then
@@ -27,11 +29,11 @@ if not lease or lease.holder ~= ARGV[3] then
 elseif lease.state == 'sending' then
   return lease.token == ARGV[4] and 'begun' or 'taken'
 end
-local a = allocation(KEYS[5], KEYS[6], ARGV[6], ARGV[7])
+local a = allocation(KEYS[5], KEYS[6], ARGV[6], ARGV[7], KEYS[12], now)
 local total = spent(KEYS[7], KEYS[8], now, a.window_us)
 local entry = lease.id .. ':' .. lease.charged
 local still_counts = redis.call('ZSCORE', KEYS[8], entry)
-local problem = a.paused and 'paused'
+local problem = a.paused and 'paused' or (a.rests_until > now or not begins(lease, now)) and 'stale'
 if not problem and lease.charged > 0 then
   if still_counts then
     redis.call('ZADD', KEYS[8], int(now), entry)

@@ -5,7 +5,7 @@
 -- and pours into the debt at its own time, or at that of the debt as it stands when that is later (GCRA: the events of
 -- one second drain together, not each by itself). One older than the longest debt there is has been worked off.
 -- KEYS[1] settings (hash)   KEYS[2] declared (hash, TTL)   KEYS[3] meter (hash)   KEYS[4] window (zset, TTL)
--- KEYS[5..] seen (string, TTL), one for each event
+-- KEYS[5] throttle (hash, TTL)   KEYS[6..] seen (string, TTL), one for each event
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] TPS (thousandths)   ARGV[3] guard (us)
 -- ARGV[4] time to live of seen (s)   ARGV[5] debt at most (s of the TPS that holds)
 -- ARGV[6] but no less than so many events
@@ -20,15 +20,15 @@
 -- @include charge
 -- @include uncontrolled
 local now = now_us(ARGV[1])
-local a = allocation(KEYS[1], KEYS[2], ARGV[2], ARGV[3])
+local a = allocation(KEYS[1], KEYS[2], ARGV[2], ARGV[3], KEYS[5], now)
 local total, sends = spent(KEYS[3], KEYS[4], now, a.window_us)
 local behind = backlog(KEYS[3], now, a.tps_milli)
 local most = math.max(tonumber(ARGV[6]), a.tps_milli * tonumber(ARGV[5]) / 1000) * 1000000
 local poured_at = tonumber(redis.call('HGET', KEYS[3], 'backlog_at') or 0)
 local debt = backlog(KEYS[3], poured_at, a.tps_milli)
 local kinds, came, fresh, first, charged = {}, 0, 0, nil, ',' .. ARGV[7] .. ','
-for i = 5, #KEYS do
-  local kind, at = ARGV[2 * i - 2], ARGV[2 * i - 1]
+for i = 6, #KEYS do
+  local kind, at = ARGV[2 * i - 4], ARGV[2 * i - 3]
   if redis.call('SET', KEYS[i], '1', 'NX', 'EX', ARGV[4]) then
     kinds[kind] = (kinds[kind] or 0) + 1
     if charged:find(',' .. kind .. ',', 1, true) then

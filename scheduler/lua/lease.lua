@@ -5,12 +5,16 @@
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] settings (hash)   KEYS[6] declared (hash, TTL)
 -- KEYS[7] meter (hash)   KEYS[8] window (zset, TTL)   KEYS[9] leases (hash)   KEYS[10] deadlines (zset)
 -- KEYS[11] leased (hash)   KEYS[12] deferred (zset)   KEYS[13] kept (hash)
+-- KEYS[14] throttle (hash, TTL)   KEYS[15] the account's requests   KEYS[16] those of them that went alone
+-- KEYS[17] units that want requests (three zsets, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
 -- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
 -- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] the class table (include/classes.lua)
--- ARGV[12..] fields that rows of one lease must agree on
+-- ARGV[12] requests that the provider takes in a minute (0: no quota; empty: nor may a person set one)
+-- ARGV[13..] fields that rows of one lease must agree on
 -- reply: {'grant', now, deadline, charged, then per row: id, step, verdict, body}
---        {'wait', now, until or 0, because: window|debt|pace|in flight|empty|again}   {'refuse', now, 'paused'}
+--        {'wait', now, until or 0, because: window|debt|pace|quota|throttled|in flight|
+--        empty|again}   {'refuse', now, 'paused'}
 -- @include now_us
 -- @include int
 -- @include lanes_by_step
@@ -32,14 +36,14 @@
 -- @include grant
 local now, id = now_us(ARGV[1]), ARGV[2]
 local fields = {}
-for i = 12, #ARGV do
+for i = 13, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
 local before = get_lease(KEYS[9], id)
 if before then
   return granted_before(before, fields, now)
 end
-local a = allocation(KEYS[5], KEYS[6], ARGV[5], ARGV[6])
+local a = allocation(KEYS[5], KEYS[6], ARGV[5], ARGV[6], KEYS[14], now)
 local shut = gate(a, now)
 if shut then
   return shut
@@ -66,6 +70,6 @@ for i, class in ipairs(classes(ARGV[11], a)) do
   end
 end
 if #t.rows == 0 then
-  return nothing(t, wait, now)
+  return nothing(t, m, wait, now)
 end
 return grant(t, m, now)

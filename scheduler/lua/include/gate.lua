@@ -3,6 +3,8 @@
 local function gate(a, now)
   if a.paused then
     return { 'refuse', now, 'paused' }
+  elseif a.rests_until > now then
+    return { 'wait', now, a.rests_until, 'throttled' }
   elseif redis.call('HLEN', KEYS[9]) >= (a.live.in_flight or tonumber(ARGV[8])) then
     return { 'wait', now, now + 50000, 'in flight' }
   end

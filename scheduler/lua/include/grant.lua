@@ -6,9 +6,12 @@ local function trim(t)
   end
 end
 
--- nothing(t, wait, now): no row may leave; when something was moved or deferred, ask again at once. No wait sleeps
+-- nothing(t, m, wait, now): no row may leave; when something was moved or deferred, ask again at once. No wait sleeps
 -- through the time of a deferred message: it may be of a class that has room.
-local function nothing(t, wait, now)
+local function nothing(t, m, wait, now)
+  if m.quota and m.quota.wanted then
+    wanting(m.quota, now)
+  end
   trim(t)
   if t.moved > 0 then
     return { 'wait', now, now, 'again' }
@@ -27,6 +30,7 @@ local function grant(t, m, now)
   redis.call('HSET', KEYS[11], unpack(t.held))
   redis.call('HSET', KEYS[9], id, cjson.encode({
     id = id, holder = ARGV[3], state = 'leased', at = int(now), charged = t.taken, rows = t.rows,
+    quota = t.taken > 0 and requested(m.quota, id, now) or nil,
   }))
   redis.call('ZADD', KEYS[10], int(deadline), id)
   if t.taken > 0 then

@@ -18,7 +18,9 @@ local function measured(a, now)
   local slowest = a.window_us / math.max(1, math.floor(a.events - a.events * headroom / 1e6))
   -- Never further back than a late wake-up: the time of an idle number is gone, it isn't saved up for a burst. Further
   -- ahead than pacing goes is from a time with a lower TPS: one that was just raised holds at once.
-  local pace_at = math.max(now - SLACK_US, tonumber(seen[2] or now))
+  -- Where a request quota makes batches, a turn's rows are gathered.
+  local quota = slots(a, now)
+  local pace_at = math.max(now - SLACK_US - (quota and quota.slot_us or 0), tonumber(seen[2] or now))
   if pace_at > now + SLACK_US + slowest + 1 then
     pace_at = now
   end
@@ -26,12 +28,13 @@ local function measured(a, now)
   return {
     now = now, events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, headroom = headroom,
     spent = total, sends = sends, behind = backlog(KEYS[7], now, a.tps_milli), pace_at = pace_at,
-    floor_at = tonumber(seen[3] or 0), by_floor = 0,
+    floor_at = tonumber(seen[3] or 0), by_floor = 0, quota = quota,
   }
 end
 
 -- spend(m, events, class): these leave, so there is less room for the next class.
 local function spend(m, events, class)
+  rides(m.quota, class, events)
   m.spent, m.sends, m.behind = m.spent + events, m.sends + events, m.behind + events * 1000000
   if class.floor and events > 0 then
     m.floor_at = m.now + class.floor

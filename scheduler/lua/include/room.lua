@@ -1,3 +1,4 @@
+-- @include slots
 -- room(window, now, m, class): how many events of a class may leave now; if none, until when to wait and why.
 -- m: {now, events, tps_milli, window_us, spent, sends, behind, headroom (ppm), pace_at, floor_at}
 -- class: {share (ppm), paced, floor (us, or nil)}, to which the interval (us) of its pace is added.
@@ -38,9 +39,12 @@ local function room(window, now, m, class)
   if fits < 1 and class.floor and m.sends < m.events and because ~= 'pace' then
     if m.floor_at <= now then
       class.by_floor = true
-      return 1, 0, ''
+      return admits(m.quota, class, now, 1)
     end
     ends = math.min(ends, m.floor_at)
   end
-  return fits, ends, because
+  if fits < 1 then
+    return fits, ends, because
+  end
+  return admits(m.quota, class, now, fits)
 end
