@@ -24,6 +24,7 @@ class Figures:
         into_full: sends let go into a second known to be full (known: 100 ms before).
         sends: rows that arrived. They leave in a fixed order, so more rows is always more work done.
         weight: transactions that these rows cost in the mean; a group's row weighs what its receipts weigh.
+        used: share of TPS that was used, 0 to 1: arrivals that got a turn, over TPS times the time awake.
         requests_most: most requests in any trailing minute.
     """
 
@@ -34,6 +35,7 @@ class Figures:
     into_full: int
     sends: int
     weight: float
+    used: float
     requests_most: int
 
 
@@ -51,6 +53,7 @@ def live(scene: Scene, sender: Sender) -> Figures:
         into_full=seen.into_full,
         sends=sends,
         weight=sum(weight(scene, way.members_of(row)) for row in range(sends)),
+        used=(sum(seen.arrived.values()) - seen.inbound_lost) / (scene.tps * scene.seconds),
         requests_most=_most_in_a_minute(requests),
     )
 
