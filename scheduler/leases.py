@@ -18,7 +18,6 @@ from runtime.scripts import Call
 from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wait
 from scheduler.rules import NumberRules
 
-
 #: Stands for the account of a number without a quota: nothing is ever written there.
 NO_ACCOUNT = "none"
 
@@ -31,7 +30,8 @@ class Begun(StrEnum):
     LOST = "lost"
     #: Somebody else holds the same lease and has begun it.
     TAKEN = "taken"
-    #: It took too long to get here, or the provider asked for a pause meanwhile: its rows are back at the head of their lanes.
+    #: It took too long to get here, or the provider asked for a pause meanwhile: its rows are back at the head of their
+    #: lanes.
     STALE = "stale"
     #: A person paused the number meanwhile: its rows are back at the head of their lanes.
     PAUSED = "paused"
