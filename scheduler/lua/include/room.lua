@@ -11,7 +11,8 @@ local function bounded(window, now, m, class)
   local fits = math.min(cap - m.spent, math.floor(m.events - m.behind / 1000000))
   if cap - m.spent < 1 then
     local over, ends = m.spent + 1 - cap, now
-    local entries = redis.call('ZRANGE', window, 0, 49, 'WITHSCORES')
+    local edge = '(' .. int(now - m.window_us)
+    local entries = redis.call('ZRANGE', window, edge, '+inf', 'BYSCORE', 'LIMIT', 0, 50, 'WITHSCORES')
     for i = 1, #entries, 2 do
       over, ends = over - tonumber(entries[i]:match(':(%d+)$')), tonumber(entries[i + 1]) + m.window_us
       if over <= 0 then

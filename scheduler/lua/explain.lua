@@ -1,0 +1,45 @@
+#!lua flags=no-writes
+-- explain: how the meter of a number stands, and what binds each class now, by the functions of the lease itself.
+-- Guarantee: nothing is written; each class is answered as if it alone had messages, many, of one shape.
+-- KEYS[1..], ARGV[1..] those of lease.lua, all of them
+-- reply: {now, {name, value, …}, then for each class in order {waiting, may leave now, until (us) or 0, because or ''}}
+-- @include now_us
+-- @include int
+-- @include allocation
+-- @include standing
+-- @include uncontrolled
+-- @include backlog
+-- @include gate
+-- @include classes
+-- @include room
+local function spent(meter, window, now, window_us)
+  local total, inside = standing(meter, window, now, window_us)
+  return total, total - inside
+end
+-- @include measure
+local now = now_us(ARGV[1])
+local a = allocation(KEYS[5], KEYS[6], ARGV[5], ARGV[6], KEYS[14], now)
+local shut = gate(a, now)
+local m = measured(a, now)
+local u = uncontrolled(KEYS[7], now)
+local facts = {
+  tps_milli = a.tps_milli, events = a.events, window_us = a.window_us, leases = redis.call('HLEN', KEYS[9]),
+  spent = m.spent, sends = m.sends, behind = m.behind, headroom_ppm = m.headroom, uncontrolled = u.mean,
+  pace_at = m.pace_at, floor_at = m.floor_at, allowed_milli = a.allowed_milli, rests_until = a.rests_until,
+}
+if m.quota then
+  facts.quota, facts.requests, facts.slot_us, facts.turn_at = m.quota.limit, m.quota.used, m.quota.slot_us, m.quota.due
+end
+local flat = {}
+for name, value in pairs(facts) do
+  flat[#flat + 1], flat[#flat + 2] = name, int(value)
+end
+local reply = { now, flat }
+for i, class in ipairs(classes(ARGV[11], a)) do
+  local fits, ends, because = room(KEYS[8], now, m, class)
+  if shut then
+    fits, ends, because = 0, #shut == 4 and shut[3] or 0, shut[#shut]
+  end
+  reply[#reply + 1] = { redis.call('LLEN', KEYS[i]), fits, ends, because }
+end
+return reply
