@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from bench import meter as meter_bench
 from bench._figures import BLIND_US, MeterLog, Run, broken, judged, table, used_share
+from bench._meter_cpu import TICKS_A_SECOND, cpu_s, ticks
+from bench._meter_figures import (
+    BULK,
+    ONE_ROW,
+    Cost,
+    Shared,
+    cost,
+    cost_problems,
+    cost_table,
+    reached,
+    shared,
+    shared_problems,
+    shared_table,
+)
+from bench._meter_notes import VARIABLE, Notes, noted
 from bench.wire import arguments
 
 SECOND_US = 1_000_000
@@ -159,3 +181,144 @@ def test_the_options_are_read_as_lists() -> None:
     """`--rates 10,80 --processes 1` runs two rates with one process each."""
     options = arguments(["--rates", "10,80", "--processes", "1"])
     assert (options.rates, options.processes, options.seconds) == ((10, 80), (1,), 20.0)
+
+
+# ------------------------------------------------------------------------------------------------ what the meter costs
+
+
+def one_cost(what: str = ONE_ROW, *, waiting: int = 10, p50_us: float = 100, p99_us: float = 200) -> Cost:
+    """A cost of a call that keeps every bound, but for what is given."""
+    return Cost(what=what, waiting=waiting, p50_us=p50_us, p99_us=p99_us, per_s=60_000)
+
+
+def test_a_cost_is_the_median_of_its_rounds() -> None:
+    """One round that something else disturbed decides nothing."""
+    quiet, noisy = [1_000] * 98 + [3_000] * 2, [900_000] * 100
+    found = cost(ONE_ROW, waiting=7, rounds=[quiet, noisy, quiet])
+    assert (found.waiting, found.p50_us, found.p99_us) == (7, 1.0, 3.0)
+    assert found.per_s == pytest.approx(100e9 / 104_000)
+
+
+def test_counts_in_bulk_are_events_a_second() -> None:
+    """Round trips of 600 events that take 10 ms are 60,000 events a second."""
+    assert cost(BULK, waiting=1, rounds=[[10_000_000] * 5], events=600).per_s == pytest.approx(60_000)
+
+
+def test_costs_within_the_bounds_keep_them() -> None:
+    """What should pass passes, so that a failure below is the failure that it names."""
+    assert cost_problems([one_cost(), one_cost(waiting=1_000_000, p50_us=199), one_cost(BULK)]) == []
+
+
+def test_a_slow_a_growing_and_a_rare_call_break() -> None:
+    """Each bound by itself: a lease's p99, its median over the backlog, events a second in bulk."""
+    assert cost_problems([one_cost(p99_us=1_000)]) == ["lease, 1 row: p99 1.00 ms with 10 waiting; wanted below 1 ms"]
+    (grown,) = cost_problems([one_cost(waiting=1_000, p50_us=201), one_cost()])
+    assert "not flat, median 100 us grows to 201 us" in grown
+    (rare,) = cost_problems([Cost(what=BULK, waiting=10, p50_us=1, p99_us=1, per_s=49_999)])
+    assert "49,999 events/s" in rare
+
+
+# ----------------------------------------------------------------------------------------- a limit that is shared
+
+
+def run_of(*at_us: int, side: str = "headway", meter: MeterLog | None = None, cpu: float = 0.1) -> Shared:
+    """A run at 10 a second of which the first ten seconds are measured."""
+    return shared(
+        side, rate=10, noted_us=at_us, measured_us=(0, 10 * SECOND_US), workers_s=cpu, server_s=cpu,
+        waiting=200, meter=meter,
+    )  # fmt: skip
+
+
+def test_a_shared_limit_that_was_kept_breaks_nothing() -> None:
+    """An even run, all of it charged, with less CPU than BullMQ's."""
+    moments = evenly(tps=10, seconds=10)
+    ours, theirs = run_of(*moments, meter=watched(*moments)), run_of(*moments, side="bullmq", cpu=0.2)
+    assert (ours.done, ours.worst, ours.meter_worst, ours.cpu_s) == (100, 10, 10, 2.0)
+    assert shared_problems(ours, bullmq=theirs) == []
+
+
+def test_each_bound_of_a_shared_limit_breaks_by_itself() -> None:
+    """One event too many in the record, events not charged, a rate not reached, as much CPU as BullMQ."""
+    moments = evenly(tps=10, seconds=10)
+    over = run_of(*moments, meter=watched(*moments, 5, 6))
+    assert shared_problems(over, bullmq=None) == ["10/s: the meter's own record has 12 in a second"]
+    missed = run_of(*moments, meter=watched(*moments[:-4]))
+    assert shared_problems(missed, bullmq=None) == ["10/s: 4 messages ran and were not charged"]
+    slow = moments[::2]
+    (reached_half,) = shared_problems(run_of(*slow, meter=watched(*slow)), bullmq=None)
+    assert "50.0% of the rate reached" in reached_half
+    even = run_of(*moments, meter=watched(*moments))
+    assert shared_problems(even, bullmq=even) == ["10/s: 2.00 CPU s per 1,000 messages; BullMQ has 2.00"]
+
+
+def test_a_run_that_proves_nothing_breaks() -> None:
+    """Nothing left waiting, or nobody looked at the meter: neither says that the limit held."""
+    moments = evenly(tps=10, seconds=20)
+    dry = run_of(*moments, meter=watched(*moments))
+    assert shared_problems(dry, bullmq=None) == ["10/s: nothing was left waiting: the rate says nothing"]
+    (unseen,) = shared_problems(
+        run_of(*moments[:190], meter=watched(*moments[:190], every_us=BLIND_US + 50_000)), bullmq=None
+    )
+    assert "nobody looked" in unseen
+
+
+def test_a_side_that_runs_nothing_is_no_peer() -> None:
+    """A peer that can't run fails the bench rather than losing it."""
+    with pytest.raises(ValueError, match="nothing ran"):
+        run_of(11 * SECOND_US, side="bullmq")
+
+
+def test_the_share_of_a_rate_is_its_slope() -> None:
+    """Even messages and full bursts at the same rate have the same share, wherever the time was cut."""
+    bursts = [second * SECOND_US for second in range(4) for _ in range(10)]
+    assert reached(evenly(tps=10, seconds=4), rate=10) == pytest.approx(1.0)
+    assert reached(bursts, rate=10) == pytest.approx(1.0)
+    assert reached([5, 5], rate=10) is None
+
+
+def test_both_tables_are_markdown() -> None:
+    """One line a run or a cost, as many cells as the head has, so that they can be pasted."""
+    moments = evenly(tps=10, seconds=10)
+    limit = shared_table([run_of(*moments, meter=watched(*moments)), run_of(*moments, side="bullmq")])
+    for text, lines in ((limit, 4), (cost_table([one_cost(), one_cost(BULK)]), 4)):
+        rows = text.splitlines()
+        assert len(rows) == lines
+        assert len({row.count("|") for row in rows}) == 1
+    assert [cell.strip() for cell in limit.splitlines()[2].strip("|").split("|")] == [
+        "10", "headway", "100", "100.0%", "10", "10", "2.00", "1.00", "1.00",
+    ]  # fmt: skip
+
+
+def test_notes_of_all_processes_are_read_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process writes a file of its own; a half-written note at the end of one is no note yet."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    Notes().note(3)
+    (tmp_path / "other").write_bytes(struct.pack("<qq", 7, 5) + b"half")
+    found = noted(tmp_path)
+    assert found[:2] == [5, 7]
+    assert found[2] == found[4] > SECOND_US
+    assert (tmp_path / str(os.getpid())).stat().st_size == 24
+
+
+def test_cpu_is_read_behind_any_name() -> None:
+    """User and system time of a process and of its former children; a name may hold brackets and blanks."""
+    assert ticks("12 (a) (b c) S 1 1 1 0 -1 4194304 102 0 0 0 10 20 3 4 20 0 1 0") == 37
+
+
+def test_cpu_of_a_tree_has_its_children_in_it() -> None:
+    """What a child has worked counts with its parent, while it lives and after."""
+    busy = "import time; [None for _ in iter(lambda: time.process_time() < 0.1, False)]"
+    both = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}]); print(); input()"
+    with subprocess.Popen([sys.executable, "-c", both], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        assert cpu_s([parent.pid]) >= 0.1 - 2 / TICKS_A_SECOND
+        parent.communicate(b"\n")
+    assert cpu_s([parent.pid]) == 0
+
+
+def test_the_options_of_the_meters_bench_are_read() -> None:
+    """The defaults are what is to be shown; `--only headway --rates 80` is a quick look."""
+    assert meter_bench.arguments([]).rates == (10, 80, 1000)
+    options = meter_bench.arguments(["--only", "headway", "--rates", "80", "--waiting", "10,1000"])
+    assert (options.only, options.rates, options.waiting) == (["headway"], (80,), (10, 1000))
