@@ -40,6 +40,10 @@ class Event(StrEnum):
     NUMBER_PAUSED = "number_paused"
     #: Processes were started with different TPS for a number; the lowest holds [number, ours_milli, lowest_milli].
     TPS_DIFFERS = "tps_differs"
+    #: Processes were started with different shards for a number; the fewest hold [number, ours, fewest].
+    SHARDS_DIFFER = "shards_differ"
+    #: Another number of shards holds; what waits in the former ones is moved first [number, shards].
+    SHARDS_CHANGE = "shards_change"
     #: The server doesn't answer: nothing leaves until it does [url, problem, attempt].
     BROKER_AWAY = "broker_away"
     #: The server answers again [url, attempts].

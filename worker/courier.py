@@ -18,6 +18,7 @@ import redis
 
 from delivery.settle import Settlement, settle
 from delivery.states import State
+from headway.keys import number_of_unit
 from providers.base import Provider, Row
 from providers.outcomes import Outcome, Verdict, all_alike
 from runtime import repeat
@@ -73,7 +74,7 @@ class Courier:
         done: list[tuple[Leased, list[Settlement]]] = []
         for (lease, rows), begun in zip(plans, self._begin(plans), strict=True):
             if begun is Begun.BEGUN:
-                under_way[self._calls.submit(self._sending(lease.number, rows.send))] = lease, rows
+                under_way[self._calls.submit(self._sending(number_of_unit(lease.number), rows.send))] = lease, rows
             elif begun is None:
                 done.append((lease, list(rows.decided)))
             else:
@@ -126,7 +127,7 @@ class Courier:
             if outcome.verdict is not Verdict.SENT:
                 self._say(lease.number, outcome)
         if any(outcome.pause for outcome in outcomes):
-            self._pause(lease.number, next(outcome for outcome in outcomes if outcome.pause))
+            self._pause(number_of_unit(lease.number), next(outcome for outcome in outcomes if outcome.pause))
         return lease, [*rows.decided, *(settlement(outcome) for outcome in outcomes)]
 
     def _settle(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import redis
 
+from headway import keys
 from runtime.clock import Clock, SystemClock
 from runtime.scripts import Call
 from scheduler.rules import NumberRules
@@ -32,7 +33,7 @@ class Alarm(Protocol):
 
 
 class Engine:
-    """The agenda, the registry and the fetch of one worker process.
+    """The agenda, the registry and the fetch of one worker process. `rules`: those of a number, or of a unit of it.
 
     `slots`: parcels that the pool works on at a time. With several numbers, one may hold a quarter of them at the most,
     so that a slow provider fills its own share and no other number waits behind it.
@@ -53,7 +54,7 @@ class Engine:
             registry=self.registry,
             clock=self.clock,
             rules=rules,
-            in_flight=self.in_flight,
+            full=self.full,
         )
         #: Lease no more. Set in a signal's handler, which may have interrupted whoever holds one of our locks: no more
         #: than these two words is done there, the keeper does the rest.
@@ -65,10 +66,20 @@ class Engine:
         self._released: list[HeldLease] = []
         self._released_lock = threading.Condition()
 
-    def in_flight(self, number: str) -> int:
-        """Return how many leases of a number this process may hold."""
+    def full(self, unit: str) -> bool:
+        """Whether this process holds as many leases of a unit, or parcels for its number, as it may."""
+        number = keys.number_of_unit(unit)
         share = self.slots if len(self.agenda.numbers()) <= 1 else max(1, self.slots // 4)
-        return min(share, self.rules(number).in_flight)
+        if number != unit and self.registry.parcels(number) >= share:
+            return True
+        return self.registry.count(unit) >= min(share, self.rules(unit).in_flight)
+
+    def serve(self, number: str) -> None:
+        """Begin to serve a number. One with shards waits for the keeper, which learns how many are in force."""
+        if number in self.agenda:
+            self.agenda.ring([number])
+        else:
+            self.agenda.serve(number, (number,) if self.rules(number).shards == 1 else ())
 
     def attach(self, alarm: Alarm) -> None:
         """The event loop is there (again): after a reconnect everything is asked anew."""
@@ -95,7 +106,7 @@ class Engine:
         self.fetch.unanswered()
 
     def ring(self, numbers: Sequence[str]) -> None:
-        """Ask these numbers at once; from any thread."""
+        """Ask these numbers, or single units, at once; from any thread."""
         self.agenda.ring(numbers)
         if self._alarm is not None:
             self._alarm.wake()
@@ -107,12 +118,12 @@ class Engine:
             with self._released_lock:
                 self._released += held
                 self._released_lock.notify()
-        self.ring([lease.number for lease in held])
+        self.ring([name for lease in held for name in (lease.number, *self.fetch.filled(lease.number))])
 
     def settled(self, tag: str, number: str, lease_id: str) -> None:
-        """A lease has ended as it should; there is room for the next of its number. From any thread."""
+        """A lease has ended as it should; there is room for the next of its unit (`number`). From any thread."""
         self.registry.settled(tag, lease_id)
-        self.ring([number])
+        self.ring([number, *self.fetch.filled(number)])
 
     def take_released(self, *, timeout_s: float) -> list[HeldLease]:
         """Return the leases to end, waiting for one at the most so long."""

@@ -1,7 +1,9 @@
 """What does one fetch ask the server, and what follows from its answers?
 
-One fetch pipelines the lease scripts of all numbers that are due. A lease id is chosen before the question and kept
-until it is answered: after a reconnect the same question gets the same answer, and nothing is left in a dead socket.
+One fetch pipelines the lease scripts of all numbers that are due, or of their shards; where something new waits, the
+number's own lanes are sorted onto those of its shards first, in the same round trip. A lease id is chosen before the
+question and kept until it is answered: after a reconnect the same question gets the same answer, and nothing is left in
+a dead socket.
 """
 
 from __future__ import annotations
@@ -13,18 +15,19 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
+from headway import keys
 from runtime.clock import Clock
 from runtime.scripts import Call
 from runtime.telemetry import Event, get_logger
-from scheduler import leases
+from scheduler import leases, shards
 from scheduler.decisions import Because, Grant, Refuse, Wait
 from scheduler.rules import NumberRules
 from worker.agenda import Agenda
 from worker.parcel import TAG, Leased
 from worker.registry import HeldLease, Registry
 
-#: Numbers asked in one fetch: their rows travel in one Celery message.
-NUMBERS_A_FETCH = 32
+#: Units asked in one fetch: their rows travel in one Celery message.
+UNITS_A_FETCH = 32
 
 #: How long to leave a number alone after the server refused its script.
 REFUSED_US = 1_000_000
@@ -33,7 +36,7 @@ log = get_logger("worker")
 
 
 class Fetch:
-    """The questions of one process. `in_flight(number)` is the most leases that it may hold of a number."""
+    """The questions of one process. `full(unit)`: whether it may hold no further lease of a unit just now."""
 
     def __init__(
         self,
@@ -43,27 +46,39 @@ class Fetch:
         registry: Registry,
         clock: Clock,
         rules: Callable[[str], NumberRules],
-        in_flight: Callable[[str], int],
+        full: Callable[[str], bool],
     ) -> None:
         self.holder = holder
         self._agenda = agenda
         self._registry = registry
         self._clock = clock
         self._rules = rules
-        self._in_flight = in_flight
+        self._full = full
+        self._filled: set[str] = set()
         self._serial = itertools.count(1)
+        self._sorted: list[str] = []
         self._asked: list[str] = []
         self._pending: dict[str, str] = {}
         self._forgotten = False
 
     def questions(self) -> list[Call]:
-        """Return the calls to make now; none when no number is due."""
-        self._asked = []
-        for number in self._agenda.due(self._clock.monotonic_us() + 500, most=NUMBERS_A_FETCH):
-            # A full number sleeps here: the end of one of its leases rings.
-            if self._registry.count(number) < self._in_flight(number):
-                self._asked.append(number)
-        return [self._question(number) for number in self._asked]
+        """Return the calls to make now: sorts, then leases; none when no number is due."""
+        due = self._agenda.due(self._clock.monotonic_us() + 500, most=UNITS_A_FETCH)
+        self._sorted, self._asked = self._agenda.unsorted(due), []
+        for unit in due:
+            # A full unit sleeps here: the end of a lease of its number rings.
+            if self._full(unit):
+                self._filled.add(unit)
+            else:
+                self._filled.discard(unit)
+                self._asked.append(unit)
+        sorts = [shards.sort(number, len(self._agenda.units(number))) for number in self._sorted]
+        return [*sorts, *(self._question(unit) for unit in self._asked)]
+
+    def filled(self, unit: str) -> list[str]:
+        """Return the other units of its number that were last found full: what ends of one may make room for them."""
+        number = keys.number_of_unit(unit)
+        return [] if number == unit else [o for o in list(self._filled) if keys.number_of_unit(o) == number]
 
     def commands(self, calls: Sequence[Call]) -> list[list[Any]]:
         """Return the words of the Redis commands; with the whole source after the server forgot a script."""
@@ -78,31 +93,44 @@ class Fetch:
         """Take the replies to the last questions, in order; return the tag and the leases of what was granted."""
         tag = f"{TAG}{self.holder}-{next(self._serial)}"
         granted = []
-        for number, reply in zip(self._asked, replies, strict=True):
-            lease = self._answer(number, reply)
+        for number, reply in zip(self._sorted, replies, strict=False):
+            self._sort_answer(number, reply)
+        for unit, reply in zip(self._asked, replies[len(self._sorted) :], strict=True):
+            lease = self._answer(unit, reply)
             if lease is not None:
                 granted.append(lease)
         self._registry.hold(tag, (HeldLease(o.number, o.lease_id, tuple(r.id for r in o.rows)) for o in granted))
-        self._asked = []
+        self._sorted, self._asked = [], []
         return tag, granted
 
     def unanswered(self) -> None:
         """Ask the same again as soon as there is a connection: the answers were lost with the last one."""
-        self._agenda.ring(self._asked)
-        self._asked = []
+        self._agenda.ring([*self._sorted, *self._asked])
+        self._sorted, self._asked = [], []
 
     def unread(self) -> list[HeldLease]:
         """Return the leases that were asked for and never read: whether they were granted, only the server knows."""
         return [HeldLease(number, lease_id, ()) for number, lease_id in self._pending.items()]
 
-    def _question(self, number: str) -> Call:
-        lease_id = self._pending.get(number) or f"{self.holder}-{next(self._serial)}"
-        self._pending[number] = lease_id
-        return leases.lease(self._rules(number), lease_id, self.holder)
+    def _question(self, unit: str) -> Call:
+        lease_id = self._pending.get(unit) or f"{self.holder}-{next(self._serial)}"
+        self._pending[unit] = lease_id
+        return leases.lease(self._rules(unit), lease_id, self.holder)
+
+    def _sort_answer(self, number: str, reply: Any) -> None:
+        if isinstance(reply, redis.RedisError):
+            self._refused(number, reply, script="sort")
+            return
+        done = shards.sorted_(reply)
+        if done.in_force != len(self._agenda.units(number)):
+            # The keeper finds out what holds by now; until then none of its units is asked.
+            self._agenda.serve(number, ())
+        elif done.more:
+            self._agenda.ring([number])
 
     def _answer(self, number: str, reply: Any) -> Leased | None:
         if isinstance(reply, redis.RedisError):
-            self._refused(number, reply)
+            self._refused(number, reply, script="lease")
             return None
         now_us = self._clock.monotonic_us()
         match leases.decision(reply):
@@ -121,10 +149,13 @@ class Fetch:
                 self._agenda.later(number, None)
         return None
 
-    def _refused(self, number: str, error: redis.RedisError) -> None:
+    def _refused(self, number: str, error: redis.RedisError, *, script: str) -> None:
         if isinstance(error, NoScriptError):
             self._forgotten = True
+            if script == "sort":  # to be sorted once more, not only asked
+                self._agenda.ring([number])
             self._agenda.later(number, self._clock.monotonic_us())
             return
-        log.error(Event.SCRIPT_REFUSED, number=number, script="lease", error=str(error))
+        # What isn't sorted now, the keeper's sweep rings for within a second.
+        log.error(Event.SCRIPT_REFUSED, number=number, script=script, error=str(error))
         self._agenda.later(number, self._clock.monotonic_us() + REFUSED_US)

@@ -1,7 +1,8 @@
 """Who keeps this process's promises while the pool works? One thread with its own Redis client.
 
 It renews each lease that is held, ends those that Celery gave up, asks once a second whether a doorbell was missed or
-some other process's leases are lost, and declares the TPS of this process's environment.
+some other process's leases are lost, and declares the TPS of this process's environment. What it does for shards, that
+they are agreed on and that former ones are emptied, stands in `worker.resharding`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from runtime.telemetry import Event, get_logger
 from scheduler import control, leases
 from worker.engine import Engine
 from worker.registry import HeldLease
+from worker.resharding import Resharding
 
 SWEEP_US = 1_000_000
 DECLARE_US = 10_000_000
 
-#: Numbers in one sweep script: 600 keys, few enough that nobody waits for it.
+#: Units in one sweep script: 600 keys, few enough that nobody waits for it.
 SWEPT_AT_ONCE = 100
 
 log = get_logger("worker")
@@ -46,6 +48,7 @@ class Keeper:
         self._next = {self._renew: 0, self._sweep: 0, self._declare: 0}
         self._every = {self._renew: lease_ttl_us // 4, self._sweep: SWEEP_US, self._declare: DECLARE_US}
         self._told: dict[str, int] = {}
+        self._shards = Resharding(engine)
         self._away = False
         self._said_stopping = False
         self._stop = threading.Event()
@@ -62,10 +65,12 @@ class Keeper:
         self._say_stopping()
         self._end([*self._engine.take_released(timeout_s=0), *self._engine.registry.release_all()])
         self._end(self._engine.fetch.unread())
+        self._shards.leave()
 
     def turn(self, *, timeout_s: float = 0.25) -> None:
         """Do once what is due; a server that is away is asked again with the next turn."""
-        released = self._engine.take_released(timeout_s=timeout_s)
+        undecided = self._engine.agenda.undecided()
+        released = self._engine.take_released(timeout_s=0 if undecided else timeout_s)
         if self._engine.stopping:
             self._say_stopping()
         if self._engine.giving_up:
@@ -79,6 +84,7 @@ class Keeper:
                 if at_us <= now_us:
                     job()
                     self._next[job] = now_us + self._every[job]
+            self._shards.turn(self._engine.agenda.undecided(), now_us)
             if self._away:
                 self._away = False
                 log.info(Event.BROKER_BACK, by="keeper")
@@ -115,19 +121,20 @@ class Keeper:
             run_all(self._client, calls)
 
     def _sweep(self) -> None:
-        numbers = self._engine.agenda.numbers()
-        chunks = [numbers[start : start + SWEPT_AT_ONCE] for start in range(0, len(numbers), SWEPT_AT_ONCE)]
+        units = [unit for number in self._engine.agenda.numbers() for unit in self._shards.all_units(number)]
+        chunks = [units[start : start + SWEPT_AT_ONCE] for start in range(0, len(units), SWEPT_AT_ONCE)]
         for chunk in chunks:
             (flags,) = run_all(self._client, [leases.sweep(chunk)])
             if isinstance(flags, Exception):
                 raise flags
             marked = list(zip(chunk, flags, strict=True))
-            for number in (number for number, flag in marked if flag & 2):
-                self._reclaim(number)
-            self._engine.ring([number for number, flag in marked if flag])
+            for unit in (unit for unit, flag in marked if flag & 2):
+                self._reclaim(unit)
+            self._engine.ring([unit for unit, flag in marked if flag])
+        self._shards.empty_former()
 
     def _reclaim(self, number: str) -> None:
-        """End the leases of holders that are lost; whoever comes first does it."""
+        """End the leases of a unit's holders that are lost; whoever comes first does it."""
         found = [(lease_id, rows_of(self._client, number, lease_id)) for lease_id in leases.lost(self._client, number)]
         lost = [HeldLease(number, lease_id, tuple(rows or ())) for lease_id, rows in found]
         self._say(
@@ -156,3 +163,4 @@ class Keeper:
             if isinstance(lowest, int) and lowest < tps and self._told.get(number) != lowest:
                 self._told[number] = lowest
                 log.warning(Event.TPS_DIFFERS, number=number, ours_milli=tps, lowest_milli=lowest)
+        self._shards.agree(numbers)

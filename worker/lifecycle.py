@@ -18,12 +18,14 @@ import redis
 from celery import signals
 
 from headway.errors import HeadwayError, SettingError
+from headway.keys import number_of_unit
 from providers import catalogue
 from runtime import pauses
 from runtime.connect import check_server, connect, wait_for_server
 from runtime.settings import Settings
 from runtime.telemetry import Event, get_logger
 from scheduler.rules import NumberRules, rules_of
+from scheduler.shards import rules_of_unit
 from worker import transport
 from worker.bell import Bell
 from worker.courier import Courier, ProviderOf
@@ -71,15 +73,16 @@ class Lifecycle:
         signals.worker_shutdown.connect(self.on_shutdown, weak=False)
         signals.worker_process_init.connect(self.on_child, weak=False)
 
-    def rules(self, number: str) -> NumberRules:
-        """Return the rules of a number, read once."""
-        rules = self._rules.get(number)
+    def rules(self, unit: str) -> NumberRules:
+        """Return the rules of a number, or of a unit of it, read once."""
+        rules = self._rules.get(unit)
         if rules is None:
             settings = self.parts.settings
-            own = settings.number(number)
-            rules = self._rules[number] = rules_of(
+            own = settings.number(number_of_unit(unit))
+            of_number = rules_of(
                 own, lease_ttl_ms=settings.lease_ttl_ms, shape_fields=catalogue.shape_fields(own.provider)
             )
+            rules = self._rules[unit] = rules_of_unit(of_number, unit)
         return rules
 
     def courier(self) -> Courier:

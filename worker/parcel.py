@@ -24,7 +24,7 @@ TAG = "headway-parcel-"
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A lease as the pool gets it."""
+    """A lease as the pool gets it. `number`: the unit that it is of, a shard where the number has several."""
 
     number: str
     lease_id: str

@@ -10,10 +10,12 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from headway import keys
+
 
 @dataclass(frozen=True, slots=True)
 class HeldLease:
-    """A lease that this process holds, with the ids of its rows."""
+    """A lease that this process holds, with the ids of its rows. `number`: the unit that it is of."""
 
     number: str
     lease_id: str
@@ -54,10 +56,18 @@ class Registry:
         with self._lock:
             return [lease for leases in self._by_tag.values() for lease in leases.values()]
 
-    def count(self, number: str) -> int:
-        """Return how many leases of a number are held."""
+    def count(self, unit: str) -> int:
+        """Return how many leases of a unit are held."""
         with self._lock:
-            return sum(lease.number == number for leases in self._by_tag.values() for lease in leases.values())
+            return sum(lease.number == unit for leases in self._by_tag.values() for lease in leases.values())
+
+    def parcels(self, number: str) -> int:
+        """Return how many Celery messages carry leases of a number, of whichever of its shards."""
+        with self._lock:
+            return sum(
+                any(keys.number_of_unit(lease.number) == number for lease in leases.values())
+                for leases in self._by_tag.values()
+            )
 
     def __contains__(self, tag: str) -> bool:
         with self._lock:

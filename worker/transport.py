@@ -102,7 +102,7 @@ class LeaseChannelMixin(ChannelBase):  # type: ignore[misc]  # Any, see above
                     "-Q", f"{queue} would stand beside numbers' queues and others: give it its own worker"
                 )
             if number is not None:
-                _engine.agenda.serve(number)
+                _engine.serve(number)
         return super().basic_consume(queue, *args, **kwargs)
 
     def _basic_cancel(self, consumer_tag: str) -> Any:
@@ -151,7 +151,7 @@ class LeaseChannelMixin(ChannelBase):  # type: ignore[misc]  # Any, see above
             # The answer was still in the socket when we stopped: nothing of it has begun.
             _engine.release(tag)
             raise Empty
-        queue = keys.queue(leases[0].number)
+        queue = keys.queue(keys.number_of_unit(leases[0].number))
         if queue not in self.connection._callbacks:
             _engine.release(tag)
             raise Empty
