@@ -36,6 +36,7 @@ class Receipt:
 
     `reference` is what it echoes, our id if the message is ours; `provider_id` its own id. `state` is one of BROUGHT,
     or None: then nothing changes, and the answer only says whose message it is. `code` and `reason` go with a failure.
+    `contact`: whom the message was for, as far as the receipt says; with several shards theirs is looked at first.
     """
 
     reference: str = ""
@@ -43,6 +44,7 @@ class Receipt:
     state: State | None = None
     code: str = ""
     reason: str = ""
+    contact: str = ""
 
     @property
     def message_id(self) -> str:
@@ -57,7 +59,7 @@ class Found(StrEnum):
     MATCHED = "matched"
     #: The provider's id leads to ours: ask again with `follow`.
     NAMED = "named"
-    #: The message is another number's: ask there with `follow`.
+    #: The message is another number's, or another shard's: ask there with `follow`.
     ELSEWHERE = "elsewhere"
     #: None that we know: of somebody else who sends through this number, or its record's time is over.
     UNKNOWN = "unknown"
@@ -72,7 +74,7 @@ class Answer:
     """
 
     what: Found
-    #: Our id, or the number with ELSEWHERE.
+    #: Our id, or the unit with ELSEWHERE.
     name: str = ""
     push_id: str = ""
     reference: str = ""
@@ -80,7 +82,10 @@ class Answer:
 
 
 def receipts(number: str, rows: Sequence[Receipt], *, record_ttl_s: int, now_us: int | None = None) -> Call:
-    """Build the call that applies receipts to a number's messages, all at once. Safe to run twice, in any order."""
+    """Build the call that applies receipts to a number's messages, all at once. Safe to run twice, in any order.
+
+    With several shards `number` is the unit that has their recipients.
+    """
     names = [keys.leased(number), keys.kept(number), keys.uncertain(number)]
     args: list[scripts.Argument] = ["" if now_us is None else now_us, number, record_ttl_s, _FROM]
     for row in rows:
@@ -100,7 +105,7 @@ def answers(reply: Any) -> list[Answer]:
 
 
 def follow(number: str, receipt: Receipt, answer: Answer) -> tuple[str, Receipt] | None:
-    """Return the number and the receipt to ask once more with, or None when the answer is final."""
+    """Return the unit and the receipt to ask once more with, or None when the answer is final."""
     if answer.what is Found.NAMED:
         return number, replace(receipt, reference=answer.name)
     if answer.what is Found.ELSEWHERE:

@@ -47,7 +47,8 @@ def look_up(client: redis.Redis, message_id: str) -> Record | None:
     fields = {_text(name): _text(value) for name, value in client.hgetall(keys.record(message_id)).items()}
     if "state" not in fields:
         return None
-    number, state, until = fields.get("number", ""), State(fields["state"]), _int(fields.get("until_ms"))
+    number, state = keys.number_of_unit(fields.get("number", "")), State(fields["state"])
+    until = _int(fields.get("until_ms"))
     if state in {State.WAITING, State.DEFERRED}:
         state, until = _where(client, number, message_id, until)
     return Record(
@@ -69,16 +70,20 @@ def look_up(client: redis.Redis, message_id: str) -> Record | None:
 
 
 def _where(client: redis.Redis, number: str, message_id: str, until: int | None) -> tuple[State, int | None]:
-    """Tell a waiting message from one that is deferred, leased or being sent."""
+    """Tell a waiting message from one that is deferred, leased or being sent, in whichever of the number's shards."""
+    counts = {1, *(int(field) for field in client.hkeys(keys.shards(number)) if field.isdigit())}
+    units = [unit for count in counts for unit in keys.units(number, count)]
     with client.pipeline(transaction=True) as pipe:
-        pipe.zscore(keys.deferred(number), message_id)
-        pipe.hexists(keys.leased(number), message_id)
-        pipe.hvals(keys.leases(number))
-        deferred, leased, leases = pipe.execute()
-    if deferred is not None:
-        return State.DEFERRED, int(deferred)
-    if leased:
-        return (State.SENDING if _begun(leases, message_id) else State.LEASED), None
+        for unit in units:
+            pipe.zscore(keys.deferred(unit), message_id)
+            pipe.hexists(keys.leased(unit), message_id)
+            pipe.hvals(keys.leases(unit))
+        found = pipe.execute()
+    for deferred, leased, leases in zip(found[::3], found[1::3], found[2::3], strict=True):
+        if deferred is not None:
+            return State.DEFERRED, int(deferred)
+        if leased:
+            return (State.SENDING if _begun(leases, message_id) else State.LEASED), None
     return State.WAITING, until
 
 

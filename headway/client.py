@@ -82,7 +82,10 @@ class Client:
             record = self._redis.hgetall(keys.record(message_id))
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise BrokerUnavailable(f"the server doesn't answer ({error})") from error
-        return {_str(name): _str(value) for name, value in record.items()} or None
+        found = {_str(name): _str(value) for name, value in record.items()}
+        if "number" in found:  # which of its shards has the recipient is our affair
+            found["number"] = keys.number_of_unit(found["number"])
+        return found or None
 
 
 def checked(

@@ -6,13 +6,14 @@
 -- KEYS[1] leased (hash)   KEYS[2] kept (hash)   KEYS[3] uncertain (zset)
 -- KEYS[4..] of each receipt in turn: if it names our id, the record (hash, TTL); if it gives the provider's id, the
 --   `sent` that leads from it to ours (string, TTL)
--- ARGV[1] now (us, empty: server's clock)   ARGV[2] number   ARGV[3] time to live of a record (s)
+-- ARGV[1] now (us, empty: server's clock)   ARGV[2] number, or its unit that has the recipient
+-- ARGV[3] time to live of a record (s)
 -- ARGV[4] JSON: for each state that a receipt may bring, the states it may follow
 -- ARGV[5..] five for each receipt: our id or '', provider's id or '', new state or '' (only look), code and reason of a
 --   failure or ''
 -- reply: for each receipt five texts: 'matched', our id, our push id, the app's own reference, the new state or '' where
 --   nothing changed yet; 'named', our id, '', '', '': the provider's id leads there, ask again with that id; 'elsewhere',
---   number, '', '', '': the message is of that number; 'unknown', '', '', '', ''
+--   unit, '', '', '': the message is of that number or shard; 'unknown', '', '', '', ''
 -- @include now_us
 -- @include int
 -- @include unkeep
@@ -32,7 +33,7 @@ for i = 5, #ARGV, 5 do
     leads_to = not found and redis.call('GET', KEYS[key])
   end
   local answer = { 'unknown', '', '', '', '' }
-  if found and found.number ~= ARGV[2] then
+  if found and found.number ~= ARGV[2] and not (early(found) and number_of(found.number) == number_of(ARGV[2])) then
     answer = { 'elsewhere', found.number, '', '', '' }
   elseif found then
     answer = { 'matched', receipt.id, found.push, found.reference, apply(receipt, found, from, now_ms) }

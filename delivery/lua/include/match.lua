@@ -1,5 +1,15 @@
 -- find and apply work on the KEYS and ARGV of receipts.lua: whose receipt is it, and what does it change?
 
+-- early(found): its settle isn't here yet: it waits or is being sent, in whichever of its number's shards.
+local function early(found)
+  return found.state == 'waiting' or found.state == 'deferred'
+end
+
+-- number_of(unit): the number that a unit belongs to.
+local function number_of(unit)
+  return unit:match('^[^/]*')
+end
+
 -- find(id, record): {state, noted, number, push, reference, provider_id} of our message, or nil. Who published with a
 -- stock client has no record yet, but a row that a lease holds is ours.
 local function find(id, record)
@@ -14,13 +24,13 @@ end
 -- apply(receipt, found, from, now_ms): write down what it changes; returns the new state, or ''.
 local function apply(receipt, found, from, now_ms)
   local state, record = receipt.state, receipt.record
-  local early = found.state == 'waiting' or found.state == 'deferred'
-  if state == '' or early and found.noted and not from[state][found.noted]
-    or not early and not from[state][found.state] then
+  local is_early = early(found)
+  if state == '' or is_early and found.noted and not from[state][found.noted]
+    or not is_early and not from[state][found.state] then
     return ''
   end
   -- A row that waits or is being sent: its settle isn't here yet, and will find this.
-  redis.call('HSET', record, early and 'receipt' or 'state', state, 'number', ARGV[2], 'changed_ms', now_ms)
+  redis.call('HSET', record, is_early and 'receipt' or 'state', state, 'number', ARGV[2], 'changed_ms', now_ms)
   if found.state == 'uncertain' then
     unkeep(receipt.id, KEYS[2], KEYS[3])
     redis.call('HDEL', record, 'code', 'reason')
@@ -34,5 +44,5 @@ local function apply(receipt, found, from, now_ms)
     end
   end
   redis.call('EXPIRE', record, ARGV[3])
-  return early and '' or state
+  return is_early and '' or state
 end
