@@ -35,6 +35,11 @@ _CLAIM_MARGIN = timedelta(seconds=15)
 _log = get_logger("gateway")
 
 
+def event(inbound: Inbound) -> Event:
+    """Return an inbound message as the meter takes it."""
+    return Event(inbound.event_id, Kind.INBOUND, inbound.at_us, _contact(inbound))
+
+
 class Inbox:
     """Passes inbound messages on; used from one event loop."""
 
@@ -79,11 +84,10 @@ class Inbox:
 
     async def _begin(self, number: str, inbound: Inbound, token: str) -> tuple[Claim, Sequence[Answer]]:
         """Count the message and claim it; look up which of our messages it answers."""
-        looks = [Receipt(provider_id=inbound.context_id)] if inbound.context_id else []
-        event = Event(inbound.event_id, Kind.INBOUND, inbound.at_us)
+        looks = [Receipt(provider_id=inbound.context_id, contact=_contact(inbound))] if inbound.context_id else []
         ttl = 2 * self._forward.patience + _CLAIM_MARGIN
         results: tuple[Any, ...] = await asyncio.gather(
-            self._intake.take(number, [event], looks),
+            self._intake.take(number, [event(inbound)], looks),
             self._commit.run(claims.claim(number, inbound.event_id, token=token, ttl=ttl)),
             return_exceptions=True,
         )
@@ -98,7 +102,8 @@ class Inbox:
         else:
             answer = json.dumps(outcome.answer, separators=(",", ":")).encode("ascii")
             call = claims.done(number, inbound.event_id, token=token, answer=answer)
-            events = [Event(f"reply:{inbound.event_id.removeprefix('in:')}", Kind.SEND)] if outcome.replies else []
+            reply = Event(f"reply:{inbound.event_id.removeprefix('in:')}", Kind.SEND, contact=_contact(inbound))
+            events = [reply] if outcome.replies else []
         results: tuple[Any, ...] = await asyncio.gather(
             self._intake.take(number, events), self._commit.run(call), return_exceptions=True
         )
@@ -114,3 +119,9 @@ class Inbox:
         if isinstance(result, BaseException):
             raise result
         return result
+
+
+def _contact(inbound: Inbound) -> str:
+    """Return whose shard a message is on: that of its group, or of its sender."""
+    group = inbound.raw.get("group-id")
+    return str(group) if isinstance(group, str | int) and group else inbound.number

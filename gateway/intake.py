@@ -1,8 +1,8 @@
 """How do events that arrive together become one count and one match?
 
 Webhooks of one number pile up while the last ones are under way; then all of them are one flight: a few script calls
-that count, and a few that match, in one round trip. Calls stay light (`gateway.commit`), so that they never wait behind
-the pieces of a large push.
+that count, and a few that match, in one round trip; with several shards, for each of them those of its own contacts.
+Calls stay light (`gateway.commit`), so that they never wait behind the pieces of a large push.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TypeVar
 
 import redis
@@ -18,13 +19,16 @@ import redis
 from delivery import receipts as matching
 from delivery.receipts import Answer, Receipt
 from gateway.commit import Commit
+from gateway.shards_seen import ShardsSeen
 from headway.errors import BrokerUnavailable
+from headway.keys import number_of_unit
 from runtime.scripts import Call
 from runtime.telemetry import Event as Said
 from runtime.telemetry import get_logger
 from scheduler import meter
 from scheduler.meter import Event
 from scheduler.rules import NumberRules
+from scheduler.shards import rules_of_unit, unit_of
 
 T = TypeVar("T")
 
@@ -35,14 +39,18 @@ RECEIPTS_A_CALL = 30
 MOST_A_FLIGHT = 240
 #: Events and receipts of one number that may wait; what is more is told to come again.
 MOST_WAITING = 20_000
+#: How often a receipt is asked for elsewhere: by the provider's id, in another shard, at another number.
+MOST_FOLLOWED = 3
 
 _log = get_logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    events: Sequence[Event]
-    receipts: Sequence[Receipt]
+    """What one webhook brought, each with the unit that it is of."""
+
+    events: Sequence[tuple[str, Event]]
+    receipts: Sequence[tuple[str, Receipt]]
     answers: asyncio.Future[list[Answer]]
 
     @property
@@ -67,6 +75,7 @@ class Intake:
         self._rules = rules
         self._record_ttl_s = record_ttl_s
         self._piles = {number: _Pile() for number in rules}
+        self._shards = ShardsSeen(commit, rules)
 
     async def take(self, number: str, events: Sequence[Event], receipts: Sequence[Receipt] = ()) -> list[Answer]:
         """Put events on a number's meter, once each, and apply receipts; return an answer for each receipt.
@@ -76,21 +85,33 @@ class Intake:
         """
         if not events and not receipts:
             return []
-        answers = await self._piled(number, events, receipts)
-        again = [
-            (index, asked)
-            for index, (receipt, answer) in enumerate(zip(receipts, answers, strict=True))
-            if (asked := matching.follow(number, receipt, answer))
-        ]
-        for index, (of, receipt) in again:
-            # Rare: without our reference in it, or come in on another number's address.
-            (answers[index],) = await self._piled(of, (), [receipt]) if of in self._piles else (Answer(_UNKNOWN),)
+        shards = await self._shards.of(number)
+        asked = [(unit_of(number, shards, receipt.contact), receipt) for receipt in receipts]
+        answers = await self._piled(number, [(unit_of(number, shards, e.contact), e) for e in events], asked)
+        for index, (unit, receipt) in enumerate(asked):
+            # Rare: without our reference in it, come in on another number's address, or about a message of a group.
+            if answers[index].what in _TO_FOLLOW:
+                answers[index] = await self._followed(unit, receipt, answers[index])
         unmatched = sum(answer.what is not matching.Found.MATCHED for answer in answers)
         if unmatched:
             _log.debug(Said.RECEIPTS_UNMATCHED, number=number, receipts=unmatched)
         return answers
 
-    async def _piled(self, number: str, events: Sequence[Event], receipts: Sequence[Receipt]) -> list[Answer]:
+    async def _followed(self, unit: str, receipt: Receipt, answer: Answer) -> Answer:
+        for _ in range(MOST_FOLLOWED):
+            asked = matching.follow(unit, receipt, answer)
+            if asked is None:
+                return answer
+            unit, receipt = asked
+            number = number_of_unit(unit)
+            if number not in self._piles:
+                break
+            (answer,) = await self._piled(number, (), [(unit, receipt)])
+        return Answer(_UNKNOWN) if matching.follow(unit, receipt, answer) else answer
+
+    async def _piled(
+        self, number: str, events: Sequence[tuple[str, Event]], receipts: Sequence[tuple[str, Receipt]]
+    ) -> list[Answer]:
         pile = self._piles[number]
         loop = asyncio.get_running_loop()
         entry = _Waiting(events, receipts, loop.create_future())
@@ -124,19 +145,31 @@ class Intake:
         """Count first: light calls run in their order, so nothing is matched that isn't on the meter."""
         events = [event for entry in entries for event in entry.events]
         receipts = [receipt for entry in entries for receipt in entry.receipts]
-        counts = [meter.count(self._rules[number], part) for part in _parts(events, EVENTS_A_CALL)]
-        matches: list[Call] = [
-            matching.receipts(number, part, record_ttl_s=self._record_ttl_s)
-            for part in _parts(receipts, RECEIPTS_A_CALL)
+        rules = self._rules[number]
+        counts = [
+            meter.count(rules_of_unit(rules, unit), part)
+            for unit, of_unit in _by_unit(events)
+            for part in _parts([event for _, event in of_unit], EVENTS_A_CALL)
         ]
+        matches: list[Call] = []
+        order: list[int] = []
+        for unit, rows in _by_unit(receipts):
+            order += [index for index, _ in rows]
+            of_unit = [receipt for _, receipt in rows]
+            matches += [
+                matching.receipts(unit, part, record_ttl_s=self._record_ttl_s)
+                for part in _parts(of_unit, RECEIPTS_A_CALL)
+            ]
         replies = await self._commit.run_all([*counts, *matches])
         for reply in replies:
             if isinstance(reply, redis.ResponseError):
                 raise BrokerUnavailable(f"the server refuses ({reply}): try again later")
-        return [answer for reply in replies[len(counts) :] for answer in matching.answers(reply)]
+        answers = [answer for reply in replies[len(counts) :] for answer in matching.answers(reply)]
+        return [answer for _, answer in sorted(zip(order, answers, strict=True), key=itemgetter(0))]
 
 
 _UNKNOWN = matching.Found.UNKNOWN
+_TO_FOLLOW = frozenset({matching.Found.NAMED, matching.Found.ELSEWHERE})
 
 
 def _flight(pile: _Pile) -> Iterator[_Waiting]:
@@ -144,6 +177,14 @@ def _flight(pile: _Pile) -> Iterator[_Waiting]:
     while pile.waiting and (not weight or weight + pile.waiting[0].weight <= MOST_A_FLIGHT):
         weight += pile.waiting[0].weight
         yield pile.waiting.popleft()
+
+
+def _by_unit(items: Sequence[tuple[str, T]]) -> list[tuple[str, list[tuple[int, T]]]]:
+    """Return the items of each unit, in their order, each with its place among all."""
+    of_unit: dict[str, list[tuple[int, T]]] = {}
+    for index, (unit, item) in enumerate(items):
+        of_unit.setdefault(unit, []).append((index, item))
+    return list(of_unit.items())
 
 
 def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -10,6 +10,7 @@ them, because without the server nobody knows their ids.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from delivery.receipts import Answer
 from delivery.receipts import Receipt as Applied
 from delivery.states import State
-from gateway import auth, relabel
+from gateway import auth, inbox, relabel
 from gateway.body import SMALL_LIMIT, parse_object, read, shown
 from gateway.forward import Forward, NotTaken
 from gateway.inbox import Inbox
@@ -92,7 +93,7 @@ class PickyWebhooks:
         number = self._number_of(inbound.application, path_number, key)
         if self._forward.wanted(number):
             return await self._inbox.pass_on(number, inbound, key=self._numbers[number].webhook_key.reveal())
-        await self._intake.take(number, [Event(inbound.event_id, Kind.INBOUND, inbound.at_us)])
+        await self._intake.take(number, [inbox.event(inbound)])
         return {}
 
     async def _receipts(self, path_number: str, webhook: Receipts, key: str) -> None:
@@ -108,7 +109,7 @@ class PickyWebhooks:
                 self._require_taken(await self._forward.post(number, body))
 
     async def _apply(self, number: str, rows: Sequence[Receipt]) -> list[Answer]:
-        events = [Event(row.event_id, _KIND[row.status]) for row in rows if row.status in _KIND]
+        events = [Event(row.event_id, _KIND[row.status], contact=row.to) for row in rows if row.status in _KIND]
         return await self._intake.take(number, events, [_applied(row) for row in rows])
 
     async def _notice(self, path_number: str, notice: Notice, key: str) -> None:
@@ -160,10 +161,8 @@ def rules(settings: Settings) -> dict[str, NumberRules]:
 
 def _applied(row: Receipt) -> Applied:
     state = _STATE.get(row.status)
-    if state is not State.FAILED:
-        return Applied(reference=row.reference, provider_id=row.provider_id, state=state)
-    reason = row.error or row.status.value
-    return Applied(reference=row.reference, provider_id=row.provider_id, state=state, code=row.code, reason=reason)
+    applied = Applied(reference=row.reference, provider_id=row.provider_id, state=state, contact=row.to)
+    return replace(applied, code=row.code, reason=row.error or row.status.value) if state is State.FAILED else applied
 
 
 def _key(request: Request) -> str:

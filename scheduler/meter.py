@@ -43,11 +43,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event that came in. `id` is the provider's own: counted once. `at_us`: when it happened, if we were told."""
+    """An event that came in. `id` is the provider's own: counted once. `at_us`: when it happened, if we were told.
+
+    `contact`: who it came from or goes to, or the group: with several shards it is counted on theirs.
+    """
 
     id: str
     kind: Kind
     at_us: int | None = None
+    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
