@@ -110,7 +110,7 @@ def test_a_tps_that_cannot_be_is_refused(text: str) -> None:
         ("SEND_TIMEOUT", ("1", "300", "2.5"), ("0.9", "301")),
         ("LEASE_TTL", ("3", "15"), ("2", "16")),
         ("RECORD_TTL", ("7", "365"), ("0", "366", "1.5")),
-        ("SHARDS", ("1",), ("2", "32", "3")),
+        ("SHARDS", ("1", "2", "4", "8", "16", "32"), ("0", "3", "64", "2.0")),
         ("PROVIDER", ("picky",), ("cloud", "onprem", "pickyassist")),
         ("LOG", ("auto", "json", "pretty"), ("JSON", "text")),
         ("COUNTS", ("send", "send,inbound"), ("sent", "send,send", "send,")),
@@ -247,8 +247,8 @@ def test_an_absurdly_long_value_is_shown_in_part() -> None:
 
 def test_what_has_no_effect_yet_is_listed_when_it_was_changed() -> None:
     """A door says so at its start; a default that was written down is nothing to warn of."""
-    settings = read(APP_SECRET="s", EVENT_WEBHOOK="off", PUSH_PER_MINUTE="90", **{f"COUNTS_{OTHER}": "send"})
-    assert settings.not_yet == ("HEADWAY_APP_SECRET", f"HEADWAY_COUNTS_{OTHER}", "HEADWAY_EVENT_WEBHOOK")
+    settings = read(APP_SECRET="s", UNCERTAIN_WAIT="60", **{f"UNCERTAIN_{OTHER}": "bulk=resend"})
+    assert settings.not_yet == ("HEADWAY_APP_SECRET", f"HEADWAY_UNCERTAIN_{OTHER}")
     assert set(NOT_YET) < set(BY_NAME)
 
 
