@@ -148,6 +148,10 @@ class Settings:
             forward_url=Secret(get(v.FORWARD_URL, number)),
         )
 
+    def source(self, variable: v.Variable[Any], number: str = "") -> str:
+        """Return where a value comes from: `HEADWAY_X_<number>`, `HEADWAY_X`, or `default`."""
+        return self._environment.source(variable, number)
+
     def describe(self) -> list[SettingRow]:
         """Return every setting, secrets masked, and where it came from: first the process's, then each number's."""
         rows = [self._environment.row(variable) for variable in v.GLOBAL]

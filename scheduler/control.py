@@ -27,14 +27,21 @@ MOST_TPS_MILLI = 10_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Who:
+    """Who set something, from where, and when (server's time); empty and 0 when it was written by hand."""
+
+    by: str = ""
+    where: str = ""
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LiveValue:
-    """A value that holds now: `stored` as it stands in the hash; who set it, from where, and when (server's time)."""
+    """A value that holds now: `stored` as it stands in the hash."""
 
     setting: LiveSetting
     stored: str
-    by: str
-    where: str
-    at_ms: int
+    who: Who = Who()
 
     @property
     def shown(self) -> str:
@@ -75,6 +82,8 @@ class Live:
     #: By name, as people write it.
     values: Mapping[str, LiveValue] = field(default_factory=dict)
     ignored: tuple[Ignored, ...] = ()
+    #: Who paused it, if it is.
+    paused_by: Who | None = None
 
     def over(self, own: NumberSettings) -> NumberSettings:
         """Return what holds for a number: these over its environment's."""
@@ -112,6 +121,7 @@ def read(client: redis.Redis, number: str) -> Live:
         lowest_declared_milli=int(lowest) if lowest else None,
         values=values,
         ignored=tuple(ignored),
+        paused_by=_who(_set(stored.get("paused.set", ""))) if stored.get("paused") == "1" else None,
     )
 
 
@@ -129,7 +139,7 @@ def checked(changes: Mapping[str, str | None], *, own: NumberSettings, live: Liv
         stored = "" if text is None else setting.read(text)
         fields[setting.field] = stored
         if stored:
-            values[name] = LiveValue(setting, stored, "", "", 0)
+            values[name] = LiveValue(setting, stored)
     for variables, problem in contradictions(replace(live, values=values).over(own)):
         named = [name for name in changes if table.BY_NAME[name].variable in variables]
         if named:
@@ -187,9 +197,7 @@ def _value(setting: LiveSetting, stored: str, told: Mapping[str, Any]) -> tuple[
     """Return the value that counts, as `live.lua` decides it, and the one that was passed over for it."""
     good = stored if setting.holds(stored) else str(told.get("value", ""))
     counts = setting.holds(good)
-    value = LiveValue(
-        setting, good, str(told.get("by", "")), str(told.get("from", "")), _whole(str(told.get("at_ms", "")))
-    )
+    value = LiveValue(setting, good, _who(told))
     bad = None if counts and good == stored else Ignored(setting.name, stored, value.shown if counts else None)
     return value if counts else None, bad
 
@@ -204,6 +212,10 @@ def _change(entry: Mapping[str, Any]) -> Change:
 
     name = setting.name if setting else entry["field"]
     return Change(int(entry["at_ms"]), entry["by"], entry["from"], name, shown(entry["before"]), shown(entry["after"]))
+
+
+def _who(told: Mapping[str, Any]) -> Who:
+    return Who(str(told.get("by", "")), str(told.get("from", "")), _whole(str(told.get("at_ms", ""))))
 
 
 def _set(text: str) -> Mapping[str, Any]:

@@ -32,6 +32,8 @@ class Room:
     may_leave: int
     until_us: int
     because: str
+    #: From one row to the next where the class leaves evenly.
+    interval_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ def standing(reply: Any) -> Standing:
         int(now_us),
         facts,
         tuple(
-            Room(class_, int(waiting), int(fits), int(until), _text(because))
-            for class_, (waiting, fits, until, because) in found
+            Room(class_, int(waiting), int(fits), int(until), _text(because), int(_text(interval)))
+            for class_, (waiting, fits, until, because, interval) in found
         ),
     )
 

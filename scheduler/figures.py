@@ -14,10 +14,9 @@ import redis
 from headway import keys
 from headway.classes import MessageClass
 from runtime.settings import Settings
+from runtime.variables import TPS
 from scheduler import control, meter
 from scheduler.control import Live
-
-_TPS = "HEADWAY_TPS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +115,7 @@ def allowed(live: Live, settings: Settings, number: str) -> tuple[int, str]:
 
 def source(settings: Settings, number: str) -> str:
     """Return the variable that gives a number its TPS in this environment, or `default`."""
-    own = f"{_TPS}_{number}"
-    if own in settings.unserved:
-        return own
-    of_others = "default"
-    for row in settings.describe():
-        if row.variable == _TPS and row.number == number:
-            return row.source
-        if row.variable == _TPS and row.source == _TPS:
-            of_others = _TPS
-    return of_others
+    return settings.source(TPS, number)
 
 
 def known(client: redis.Redis, settings: Settings, number: str) -> bool:

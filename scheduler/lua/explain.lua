@@ -2,7 +2,8 @@
 -- explain: how the meter of a number stands, and what binds each class now, by the functions of the lease itself.
 -- Guarantee: nothing is written; each class is answered as if it alone had messages, many, of one shape.
 -- KEYS[1..], ARGV[1..] those of lease.lua, all of them
--- reply: {now, {name, value, …}, then for each class in order {waiting, may leave now, until (us) or 0, because or ''}}
+-- reply: {now, {name, value, …}, then for each class in order {waiting, may leave now, until (us) or 0, because
+--   or '', from one paced row to the next (us)}}
 -- @include now_us
 -- @include int
 -- @include allocation
@@ -40,6 +41,6 @@ for i, class in ipairs(classes(ARGV[11], a)) do
   if shut then
     fits, ends, because = 0, #shut == 4 and shut[3] or 0, shut[#shut]
   end
-  reply[#reply + 1] = { redis.call('LLEN', KEYS[i]), fits, ends, because }
+  reply[#reply + 1] = { redis.call('LLEN', KEYS[i]), fits, ends, because, int(class.interval) }
 end
 return reply

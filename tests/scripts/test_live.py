@@ -50,11 +50,11 @@ def test_who_when_and_from_where_is_kept_for_each_value(stage: Stage) -> None:
     stage.later(ms=1000)
     assert change(stage, by="bob", where="console", headroom="0.25") == 1
     found = control.read(stage.redis, NUMBER)
-    assert {name: (value.shown, value.by, value.where) for name, value in found.values.items()} == {
+    assert {name: (value.shown, value.who.by, value.who.where) for name, value in found.values.items()} == {
         "tps": ("12.5", "ada", "a test"), "headroom": ("0.25", "bob", "console"),
         "receipts": ("delivered", "ada", "a test"),
     }  # fmt: skip
-    assert found.values["headroom"].at_ms - found.values["tps"].at_ms == 1000
+    assert found.values["headroom"].who.at_ms - found.values["tps"].who.at_ms == 1000
     assert (found.tps_milli, found.by, found.at_ms) == (12_500, "bob", stage.now_us // 1000)
 
 
