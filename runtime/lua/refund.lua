@@ -15,7 +15,7 @@ local function refund(meter, window, lease, unspent)
     redis.call('ZREM', window, entry) -- last: a window that was empty in between would lose its time to live
     -- No debt below nothing: the container has drained what it could, and that is history too.
     local behind = tonumber(redis.call('HGET', meter, 'backlog') or 0)
-    redis.call('HINCRBY', meter, 'backlog', -math.min(behind, unspent * 1000000))
+    redis.call('HSET', meter, 'backlog', int(math.max(0, behind - unspent * 1000000)))
   end
   redis.call('HINCRBY', meter, 'send', -unspent)
   lease.charged = lease.charged - unspent

@@ -7,152 +7,40 @@ from the scripts themselves are their tunable constants.
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass, field, replace
-from importlib import resources
+from dataclasses import replace
+from typing import Any
 
 from delivery.settle import MOST_ATTEMPTS, Ended, Ending, Settlement
 from delivery.states import State, may_come_from
 from priorities.table import TABLE
 from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wait
 from scheduler.leases import Begun
-from scheduler.meter import DEBT_CAP_EVENTS, DEBT_CAP_S, Event
 from scheduler.rules import NumberRules
+from tests.scripts._model_meter import Meter
+from tests.scripts._model_parts import (
+    EVENT_UE,
+    GATHER_US,
+    HEADROOM_MEMORY_US,
+    SKIPS,
+    SLACK_US,
+    Allocation,
+    Item,
+    Lease,
+    Measured,
+    NumberState,
+    Record,
+    Taking,
+    whole,
+)
 
-EVENT_UE = 1_000_000
-SECOND_US = 1_000_000
-
-
-def constant(file: str, name: str) -> int:
-    """Read a tunable constant of an include of the scheduler."""
-    source = (resources.files("scheduler") / "lua" / "include" / file).read_text()
-    names, values = re.search(rf"local (\w*[\w, ]*\b{name}\b[\w, ]*) = ([\d, ]+)", source).groups()  # type: ignore[union-attr]
-    return int(values.split(", ")[names.split(", ").index(name)])
-
-
-SKIPS = constant("take.lua", "SKIPS")
-SLACK_US = constant("room.lua", "SLACK_US")
-GATHER_US = constant("room.lua", "GATHER_US")
-HEADROOM_MEMORY_US = constant("measure.lua", "HEADROOM_MEMORY_US")
-DEVIATIONS = constant("measure.lua", "DEVIATIONS")
-IN_WEIGHT = 0.1
-
-
-def whole(number: float) -> int:
-    """Round as the scripts write numbers down."""
-    return int(f"{number:.0f}")
+__all__ = ["Item", "Model", "NumberState"]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One envelope on a lane, as its publisher meant it. `step`: of its class kwarg, if it has one."""
+class Model(Meter):
+    """One unit: its lanes (head first), leases, parked messages and meter."""
 
-    id: str
-    body: str
-    to: str = ""
-    shape: str = ""
-    step: int | None = None
-    not_before: int = 0
-    expires: float = math.inf
-    refused: str = ""
-
-    def verdict(self, now: int) -> str:
-        """Say what a lease makes of it."""
-        if self.refused:
-            return f"refused: {self.refused}"
-        return "expired" if self.expires <= now else "send"
-
-
-@dataclass(slots=True)
-class Lease:
-    """A lease's record."""
-
-    id: str
-    holder: str
-    at: int
-    charged: int
-    rows: list[tuple[str, int]]
-    deadline: int
-    state: str = "leased"
-    token: str = ""
-
-
-@dataclass(slots=True)
-class Record:
-    """The part of a message's record that the scripts decide."""
-
-    state: str
-    attempts: int = 0
-
-
-@dataclass(slots=True)
-class Allocation:
-    """What the number may spend."""
-
-    tps_milli: int
-    events: int
-    window_us: int
-
-
-@dataclass(slots=True)
-class Uncontrolled:
-    """How many events a second come in that nobody can refuse; mean and square in millionths."""
-
-    second: int
-    count: int = 0
-    mean: int = 0
-    square: int = 0
-
-    def at(self, now: int) -> Uncontrolled:
-        """Return it with the seconds that have ended since."""
-        second = now // SECOND_US
-        if second <= self.second:
-            return replace(self)
-        idle = (1 - IN_WEIGHT) ** (second - self.second - 1)
-        mean = math.floor((self.mean + (self.count * EVENT_UE - self.mean) * IN_WEIGHT) * idle)
-        square = math.floor((self.square + (self.count**2 * EVENT_UE - self.square) * IN_WEIGHT) * idle)
-        return Uncontrolled(second, 0, mean, square)
-
-    def needs(self, headroom_ppm: int, events: int) -> int:
-        """Return the headroom: what such events may need, but no more than is set."""
-        deviation = math.sqrt(max(0.0, self.square / 1e6 - (self.mean / 1e6) ** 2))
-        expected = max(self.count, math.ceil(self.mean / 1e6 + DEVIATIONS * deviation))
-        return math.floor(min(headroom_ppm, math.ceil(expected * 1e6 / events)))
-
-
-@dataclass(slots=True)
-class Measured:
-    """The meter as one lease finds and spends it."""
-
-    spent: int
-    sends: int
-    behind: float
-    headroom: int
-    pace_at: float
-    floor_at: int
-    by_floor: int = 0
-
-
-@dataclass(slots=True)
-class Taking:
-    """A lease that is being built."""
-
-    rows: list[LeasedRow] = field(default_factory=list)
-    held: list[tuple[int, Item]] = field(default_factory=list)
-    people: set[str] = field(default_factory=set)
-    shape: str | None = None
-    taken: int = 0
-    size: int = 0
-    moved: int = 0
-
-
-class Model:
-    """One number: its lanes (head first), leases, parked messages, records and meter."""
-
-    def __init__(self, rules: NumberRules) -> None:
-        self.rules = rules
-        self.live_tps_milli = 0
-        self.paused = False
+    def __init__(self, rules: NumberRules, number: NumberState) -> None:
+        super().__init__(rules, number)
         self.lanes: dict[int, list[Item]] = {rule.class_.priority: [] for rule in TABLE}
         self.leases: dict[str, Lease] = {}
         self.leased: dict[str, tuple[int, Item]] = {}
@@ -160,89 +48,6 @@ class Model:
         self.deferred: dict[str, int] = {}
         self.uncertain: dict[str, int] = {}
         self.dead: dict[str, int] = {}
-        self.records: dict[str, Record] = {}
-        self.window: dict[str, int] = {}
-        self.debt_ue, self.debt_at = 0, 0
-        self.pace_at: int | None = None
-        self.uncontrolled_at: int | None = None
-        self.uncontrolled = Uncontrolled(0)
-        self.floor_at = 0
-        self.by_floor = 0
-        self.totals = {"send": 0, "inbound": 0, "delivered": 0, "read": 0}
-        self.seen: set[str] = set()
-
-    # --- the meter
-
-    def allocation(self) -> Allocation:
-        """Return what holds now."""
-        tps = self.live_tps_milli or self.rules.tps_milli
-        window = max(1_000_000, math.ceil(1_000_000_000 / tps)) + self.rules.guard_us
-        return Allocation(tps, max(1, tps // 1000), window)
-
-    def spent(self, now: int, a: Allocation) -> int:
-        """Forget what has left the window; return the rest."""
-        self.window = {what: at for what, at in self.window.items() if at > now - a.window_us}
-        return self.total()
-
-    def total(self) -> int:
-        """Return what stands in the window, forgotten or not."""
-        return sum(int(what.rsplit(":", 1)[1]) for what in self.window)
-
-    def sends(self) -> int:
-        """Return the sends of these."""
-        mine = (what for what in self.window if not what.startswith("headway:seen:"))
-        return sum(int(what.rsplit(":", 1)[1]) for what in mine)
-
-    def behind(self, now: int, a: Allocation) -> int:
-        """Return the debt now, in millionths of an event."""
-        return max(0, math.floor(self.debt_ue - (now - self.debt_at) * a.tps_milli / 1000))
-
-    def charge(self, what: str, events: int, now: int, behind: float) -> None:
-        """Put events on the meter."""
-        self.window[f"{what}:{events}"] = now
-        self.debt_ue, self.debt_at = whole(behind + events * EVENT_UE), now
-
-    def refund(self, lease: Lease, unspent: int) -> None:
-        """Give back what never left, as far as it is no history."""
-        unspent = min(unspent, lease.charged)
-        if unspent <= 0:
-            return
-        if self.window.pop(f"{lease.id}:{lease.charged}", None) is not None:
-            if lease.charged > unspent:
-                self.window[f"{lease.id}:{lease.charged - unspent}"] = lease.at
-            self.debt_ue = max(0, self.debt_ue - unspent * EVENT_UE)
-        self.totals["send"] -= unspent
-        lease.charged -= unspent
-
-    def count(self, events: list[Event], now: int) -> int:
-        """Count what nobody can refuse."""
-        a = self.allocation()
-        self.spent(now, a)
-        behind, most = self.behind(now, a), max(DEBT_CAP_EVENTS, a.tps_milli * DEBT_CAP_S / 1000) * EVENT_UE
-        debt, at = float(self.debt_ue), self.debt_at
-        new = [event for i, event in enumerate(events) if event.id not in {e.id for e in events[:i]} | self.seen]
-        fresh: list[Event] = []
-        came = [event for event in new if event.kind.value in self.rules.counts]
-        for event in new:
-            self.seen.add(event.id)
-            self.totals[event.kind.value] += 1
-        for event in came:
-            age = 0 if event.at_us is None else max(0, now - event.at_us)
-            fresh += [event] if age < a.window_us else []
-            if age * a.tps_milli / 1000 < most:
-                pours = max(at, now - age)
-                debt = max(0.0, debt - (pours - at) * a.tps_milli / 1000) + EVENT_UE
-                at = pours
-        if came:
-            if fresh:
-                self.window[f"headway:seen:{self.rules.number}:{fresh[0].id}:{len(fresh)}"] = now
-            most = max(behind, most)
-            if debt - (now - at) * a.tps_milli / 1000 > most:
-                debt, at = most, now
-            self.debt_ue, self.debt_at, self.uncontrolled_at = whole(debt), at, now
-            self.uncontrolled = self.uncontrolled.at(now)
-            self.uncontrolled.count += len(came)
-        return len(new)
 
     # --- lease
 
@@ -250,9 +55,9 @@ class Model:
         """Take what may leave now."""
         if lease_id in self.leases:
             return self._again(self.leases[lease_id], now)
-        if self.paused:
+        if self.number.paused:
             return Refuse(now, "paused")
-        if len(self.leases) >= self.rules.in_flight:
+        if len(self.leases) >= self.setting("in_flight"):
             return Wait(now, now + 50_000, Because.IN_FLIGHT)
         self._promote(now)
         a = self.allocation()
@@ -299,7 +104,7 @@ class Model:
 
     def _measure(self, now: int, a: Allocation) -> Measured:
         recently = self.uncontrolled_at is not None and now - self.uncontrolled_at < HEADROOM_MEMORY_US
-        headroom = self.uncontrolled.at(now).needs(self.rules.headroom_ppm, a.events) if recently else 0
+        headroom = self.uncontrolled.at(now).needs(self.setting("headroom_ppm"), a.events) if recently else 0
         slowest = a.window_us / max(1, math.floor(a.events - a.events * headroom / 1e6))
         pace_at: float = max(now - SLACK_US, now if self.pace_at is None else self.pace_at)
         if pace_at > now + SLACK_US + slowest + 1:
@@ -318,9 +123,8 @@ class Model:
         return 0, min(until, m.floor_at), because, interval, False
 
     def _floor(self, a: Allocation) -> int | None:
-        if not self.rules.floor_ppm:
-            return None
-        return math.ceil(1e15 / (a.tps_milli * self.rules.floor_ppm))
+        ppm = self.setting("floor_ppm")
+        return math.ceil(1e15 / (a.tps_milli * ppm)) if ppm else None
 
     def _room(self, now: int, a: Allocation, m: Measured, share: int, paced: bool) -> tuple[int, int, Because, float]:
         cap = max(1, math.floor(a.events - a.events * m.headroom * share / 1e12))
@@ -407,7 +211,7 @@ class Model:
             return Begun.BEGUN if lease.token == token else Begun.TAKEN
         a = self.allocation()
         total, what = self.spent(now, a), f"{lease.id}:{lease.charged}"
-        problem = Begun.PAUSED if self.paused else None
+        problem = Begun.PAUSED if self.number.paused else None
         if problem is None and lease.charged:
             if what in self.window:
                 self.window[what] = now
@@ -457,7 +261,7 @@ class Model:
         return reply
 
     def _late(self, row: Settlement) -> tuple[int, Item] | None:
-        record = self.records.get(row.message_id)
+        record = self.number.records.get(row.message_id)
         from_uncertain = State.UNCERTAIN in may_come_from(row.state)
         if record and record.state == "uncertain" and from_uncertain and row.message_id in self.uncertain:
             del self.uncertain[row.message_id]
@@ -467,7 +271,7 @@ class Model:
     def _place(
         self, row: Settlement, held: tuple[int, Item], late: bool, back: list[tuple[int, Item]], now: int
     ) -> str:
-        record = self.records.setdefault(row.message_id, Record(""))
+        record = self.number.records.setdefault(row.message_id, Record(""))
         if row.left and not late:
             record.attempts += 1
         attempts = record.attempts if row.left else 0
@@ -498,7 +302,7 @@ class Model:
         for id_ in unknown:
             self.kept[id_] = self.leased.pop(id_)
             self.uncertain[id_] = whole(now / 1000)
-            record = self.records.setdefault(id_, Record(""))
+            record = self.number.records.setdefault(id_, Record(""))
             record.state, record.attempts = "uncertain", record.attempts + 1
         self.refund(lease, sum(charged for _, charged in back))
         self._hand_back([id_ for id_, _ in back])
@@ -516,12 +320,12 @@ class Model:
         """Accept messages by the push script: each id once."""
         new = 0
         for item in items:
-            if item.id not in self.records:
-                self.records[item.id] = Record("waiting")
+            if item.id not in self.number.records:
+                self.number.records[item.id] = Record("waiting")
                 self.lanes[step].append(item)
                 new += 1
         return new
 
-    def change(self, **rules: int) -> None:
+    def change(self, **rules: Any) -> None:
         """Change rules."""
-        self.rules = replace(self.rules, **rules)  # type: ignore[arg-type]
+        self.rules = replace(self.rules, **rules)

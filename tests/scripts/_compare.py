@@ -1,0 +1,125 @@
+"""Is the server as the model says, to the digit? One round trip a unit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from headway import keys
+from tests.scripts._model_parts import NumberState
+from tests.scripts.model import Model
+
+
+def differences(redis: Any, unit: str, model: Model) -> dict[str, tuple[Any, Any]]:
+    """Compare every key of a unit: what is otherwise, as (server, model)."""
+    found, expected = _found(redis, unit), _expected(model)
+    return {name: (found[name], expected[name]) for name in expected if found[name] != expected[name]}
+
+
+def differing_meter(redis: Any, unit: str, model: Model) -> dict[str, tuple[Any, Any]]:
+    """Compare what is spent and what is out, which is quick: as `differences`."""
+    pipe = redis.pipeline(transaction=False)
+    pipe.hgetall(keys.meter(unit))
+    pipe.zrange(keys.window(unit), 0, -1, withscores=True)
+    pipe.zrange(keys.deadlines(unit), 0, -1, withscores=True)
+    meter, window, deadlines = pipe.execute()
+    found = {"meter": _meter(meter, window), "window": _scores(window), "deadlines": _scores(deadlines)}
+    expected = {"meter": _model_meter(model), "window": model.window, "deadlines": _deadlines(model)}
+    return {name: (found[name], expected[name]) for name in expected if found[name] != expected[name]}
+
+
+def differing_records(redis: Any, number: NumberState, ids: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+    """Compare state and attempts of messages: as `differences`."""
+    ids = list(ids)
+    pipe = redis.pipeline(transaction=False)
+    for id_ in ids:
+        pipe.hmget(keys.record(id_), "state", "attempts")
+    differs = {}
+    for id_, (state, attempts) in zip(ids, pipe.execute(), strict=True):
+        record = number.records.get(id_)
+        found = (state.decode() if state else None, int(attempts or 0))
+        expected = (record.state, record.attempts) if record else (None, 0)
+        if found != expected:
+            differs[id_] = (found, expected)
+    return differs
+
+
+def _found(redis: Any, unit: str) -> dict[str, Any]:
+    pipe = redis.pipeline(transaction=False)
+    for lane in keys.lanes(unit):
+        pipe.lrange(lane, 0, -1)
+    for key in (keys.leased(unit), keys.kept(unit), keys.leases(unit), keys.meter(unit)):
+        pipe.hgetall(key)
+    for key_of in (keys.deferred, keys.uncertain, keys.dead, keys.deadlines, keys.window):
+        pipe.zrange(key_of(unit), 0, -1, withscores=True)
+    replies = pipe.execute()
+    leased, kept, leases, meter = replies[4:8]
+    deferred, uncertain, dead, deadlines, window = replies[8:]
+    return {
+        **{f"lane {place}": raws[::-1] for place, raws in enumerate(replies[:4])},
+        "leased": {id_.decode(): held for id_, held in leased.items()},
+        "kept": {id_.decode(): held for id_, held in kept.items()},
+        "leases": {id_.decode(): _lease(json.loads(text)) for id_, text in leases.items()},
+        "meter": _meter(meter, window),
+        "deferred": _scores(deferred),
+        "uncertain": _scores(uncertain),
+        "dead": _scores(dead),
+        "deadlines": _scores(deadlines),
+        "window": _scores(window),
+    }
+
+
+def _expected(model: Model) -> dict[str, Any]:
+    return {
+        **{f"lane {place}": [item.raw for item in lane] for place, lane in enumerate(model.lanes.values())},
+        "leased": {id_: b"%d%s" % (step, item.raw) for id_, (step, item) in model.leased.items()},
+        "kept": {id_: b"%d%s" % (step, item.raw) for id_, (step, item) in model.kept.items()},
+        "leases": {
+            lease.id: (lease.holder, lease.state, lease.charged, [list(row) for row in lease.rows])
+            for lease in model.leases.values()
+        },
+        "meter": _model_meter(model),
+        "deferred": model.deferred,
+        "uncertain": model.uncertain,
+        "dead": model.dead,
+        "deadlines": _deadlines(model),
+        "window": model.window,
+    }
+
+
+def _lease(found: dict[str, Any]) -> tuple[Any, ...]:
+    return found["holder"], found["state"], found["charged"], found["rows"]
+
+
+def _deadlines(model: Model) -> dict[str, int]:
+    return {lease.id: lease.deadline for lease in model.leases.values()}
+
+
+def _scores(pairs: list[tuple[bytes, float]]) -> dict[str, float]:
+    return {member.decode(): score for member, score in pairs}
+
+
+#: The meter's fields, and what they are before anything was written.
+FIELDS = {
+    "backlog": 0, "backlog_at": 0, "pace_at": None, "uncontrolled_us": None, "floor_at": 0, "floor": 0,
+    "in_second": 0, "in_count": 0, "in_mean": 0, "in_square": 0, "send": 0, "inbound": 0, "delivered": 0, "read": 0,
+}  # fmt: skip
+
+
+def _meter(fields: dict[bytes, bytes], window: list[Any]) -> dict[str, Any]:
+    read = {name.decode(): int(value) for name, value in fields.items()}
+    found = {name: read.pop(name, without) for name, without in FIELDS.items()}
+    totals = {name: read.pop(name, 0) for name in ("window", "window_in")}
+    # The running totals say nothing of a window that is empty. What is in no list would be a difference.
+    return {**found, **(totals if window else dict.fromkeys(totals, 0)), **read}
+
+
+def _model_meter(model: Model) -> dict[str, Any]:
+    flow = model.uncontrolled
+    return {
+        "backlog": model.debt_ue, "backlog_at": model.debt_at, "pace_at": model.pace_at,
+        "uncontrolled_us": model.uncontrolled_at, "floor_at": model.floor_at, "floor": model.by_floor,
+        "in_second": flow.second, "in_count": flow.count, "in_mean": flow.mean, "in_square": flow.square,
+        **model.totals, "window": model.total(), "window_in": model.total() - model.sends(),
+    }  # fmt: skip

@@ -1,0 +1,108 @@
+"""What does the model's meter say? Window, debt, what nobody can refuse, and what a person set, in plain Python."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from headway import keys
+from scheduler.meter import DEBT_CAP_EVENTS, DEBT_CAP_S, Event
+from scheduler.rules import NumberRules
+from tests.scripts._model_parts import EVENT_UE, Allocation, Lease, NumberState, Uncontrolled, whole
+
+SEEN = "headway:seen:"
+
+
+class Meter:
+    """The meter of one unit."""
+
+    def __init__(self, rules: NumberRules, number: NumberState) -> None:
+        self.rules = rules
+        self.number = number
+        self.window: dict[str, int] = {}
+        self.debt_ue, self.debt_at = 0, 0
+        self.pace_at: int | None = None
+        self.uncontrolled_at: int | None = None
+        self.uncontrolled = Uncontrolled(0)
+        self.floor_at = 0
+        self.by_floor = 0
+        self.totals = {"send": 0, "inbound": 0, "delivered": 0, "read": 0}
+
+    def setting(self, name: str) -> Any:
+        """Return what a person set, else what the environment says."""
+        return self.number.live.get(name, getattr(self.rules, name))
+
+    def allocation(self) -> Allocation:
+        """Return what holds now."""
+        tps = self.setting("tps_milli")
+        window = max(1_000_000, math.ceil(1_000_000_000 / tps)) + self.setting("guard_us")
+        return Allocation(tps, max(1, tps // 1000), window)
+
+    def spent(self, now: int, a: Allocation) -> int:
+        """Forget what has left the window; return the rest."""
+        self.window = {what: at for what, at in self.window.items() if at > now - a.window_us}
+        return self.total()
+
+    def total(self) -> int:
+        """Return what stands in the window, forgotten or not."""
+        return sum(int(what.rsplit(":", 1)[1]) for what in self.window)
+
+    def sends(self) -> int:
+        """Return the sends of these."""
+        return sum(int(what.rsplit(":", 1)[1]) for what in self.window if not what.startswith(SEEN))
+
+    def behind(self, now: int, a: Allocation) -> int:
+        """Return the debt now, in millionths of an event."""
+        return max(0, math.floor(self.debt_ue - (now - self.debt_at) * a.tps_milli / 1000))
+
+    def charge(self, what: str, events: int, now: int, behind: float) -> None:
+        """Put events on the meter."""
+        self.window[f"{what}:{events}"] = now
+        self.debt_ue, self.debt_at = whole(behind + events * EVENT_UE), now
+
+    def refund(self, lease: Lease, unspent: int) -> None:
+        """Give back what never left, as far as it is no history."""
+        unspent = min(unspent, lease.charged)
+        if unspent <= 0:
+            return
+        if self.window.pop(f"{lease.id}:{lease.charged}", None) is not None:
+            if lease.charged > unspent:
+                self.window[f"{lease.id}:{lease.charged - unspent}"] = lease.at
+            self.debt_ue = max(0, self.debt_ue - unspent * EVENT_UE)
+        self.totals["send"] -= unspent
+        lease.charged -= unspent
+
+    def count(self, events: list[Event], now: int) -> int:
+        """Count what nobody can refuse."""
+        a = self.allocation()
+        self.spent(now, a)
+        new: list[Event] = []
+        for event in events:
+            if event.id not in self.number.seen:
+                self.number.seen.add(event.id)
+                self.totals[event.kind.value] += 1
+                new.append(event)
+        came = [event for event in new if event.kind.value in self.rules.counts]
+        if came:
+            self._pour(came, now, a)
+        return len(new)
+
+    def _pour(self, came: list[Event], now: int, a: Allocation) -> None:
+        behind, most = self.behind(now, a), max(DEBT_CAP_EVENTS, a.tps_milli * DEBT_CAP_S / 1000) * EVENT_UE
+        debt, at = float(self.debt_ue), self.debt_at
+        fresh: list[Event] = []
+        for event in came:
+            age = 0 if event.at_us is None else max(0, now - event.at_us)
+            fresh += [event] if age < a.window_us else []
+            if age * a.tps_milli / 1000 < most:
+                pours = max(at, now - age)
+                debt = max(0.0, debt - (pours - at) * a.tps_milli / 1000) + EVENT_UE
+                at = pours
+        if fresh:
+            self.window[f"{keys.seen(self.rules.number, fresh[0].id)}:{len(fresh)}"] = now
+        most = max(behind, most)
+        if debt - (now - at) * a.tps_milli / 1000 > most:
+            debt, at = most, now
+        self.debt_ue, self.debt_at, self.uncontrolled_at = whole(debt), at, now
+        self.uncontrolled = self.uncontrolled.at(now)
+        self.uncontrolled.count += len(came)

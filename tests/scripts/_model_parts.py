@@ -1,0 +1,159 @@
+"""What is the model made of? Constants of the scripts, and the values that it passes around."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from typing import Any
+
+from delivery.settle import Settlement
+from scheduler.decisions import LeasedRow
+
+EVENT_UE = 1_000_000
+SECOND_US = 1_000_000
+IN_WEIGHT = 0.1
+
+
+def constant(file: str, name: str) -> float:
+    """Read a tunable constant of an include of the scheduler."""
+    source = (resources.files("scheduler") / "lua" / "include" / file).read_text()
+    names, values = re.search(rf"local (\w*[\w, ]*\b{name}\b[\w, ]*) = ([\d., ]+)", source).groups()  # type: ignore[union-attr]
+    value = float(values.split(", ")[names.split(", ").index(name)])
+    return int(value) if value.is_integer() else value
+
+
+SKIPS = int(constant("take.lua", "SKIPS"))
+SLACK_US = int(constant("room.lua", "SLACK_US"))
+GATHER_US = int(constant("room.lua", "GATHER_US"))
+HEADROOM_MEMORY_US = int(constant("measure.lua", "HEADROOM_MEMORY_US"))
+DEVIATIONS = constant("measure.lua", "DEVIATIONS")
+
+
+def whole(number: float) -> int:
+    """Round as the scripts write numbers down."""
+    return int(f"{number:.0f}")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One envelope on a lane, as its publisher meant it. `step`: of its class kwarg, if it has one."""
+
+    id: str
+    raw: bytes
+    body: str = ""
+    to: str = ""
+    shape: str = ""
+    step: int | None = None
+    not_before: int = 0
+    expires: float = math.inf
+    refused: str = ""
+
+    def verdict(self, now: int) -> str:
+        """Say what a lease makes of it."""
+        if self.refused:
+            return f"refused: {self.refused}"
+        return "expired" if self.expires <= now else "send"
+
+
+@dataclass(slots=True)
+class Lease:
+    """A lease's record."""
+
+    id: str
+    holder: str
+    at: int
+    charged: int
+    rows: list[tuple[str, int]]
+    deadline: int
+    state: str = "leased"
+    token: str = ""
+
+
+@dataclass(slots=True)
+class Record:
+    """The part of a message's record that the scripts decide."""
+
+    state: str
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class NumberState:
+    """What all units of a number share: what a person set, by its field in the settings hash, as far as it may be
+    used; records of messages; ids of events that were counted.
+    """
+
+    live: dict[str, Any] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+
+    @property
+    def paused(self) -> bool:
+        """Whether a person paused the number."""
+        return "paused" in self.live
+
+
+@dataclass(slots=True)
+class Allocation:
+    """What the number may spend."""
+
+    tps_milli: int
+    events: int
+    window_us: int
+
+
+@dataclass(slots=True)
+class Uncontrolled:
+    """How many events a second come in that nobody can refuse; mean and square in millionths."""
+
+    second: int
+    count: int = 0
+    mean: int = 0
+    square: int = 0
+
+    def at(self, now: int) -> Uncontrolled:
+        """Return it with the seconds that have ended since."""
+        second = now // SECOND_US
+        if second <= self.second:
+            return replace(self)
+        idle = (1 - IN_WEIGHT) ** (second - self.second - 1)
+        mean = math.floor((self.mean + (self.count * EVENT_UE - self.mean) * IN_WEIGHT) * idle)
+        square = math.floor((self.square + (self.count**2 * EVENT_UE - self.square) * IN_WEIGHT) * idle)
+        return Uncontrolled(second, 0, mean, square)
+
+    def needs(self, headroom_ppm: int, events: int) -> int:
+        """Return the headroom: what such events may need, but no more than is set."""
+        deviation = math.sqrt(max(0.0, self.square / 1e6 - (self.mean / 1e6) ** 2))
+        expected = max(self.count, math.ceil(self.mean / 1e6 + DEVIATIONS * deviation))
+        return math.floor(min(headroom_ppm, math.ceil(expected * 1e6 / events)))
+
+
+@dataclass(slots=True)
+class Measured:
+    """The meter as one lease finds and spends it."""
+
+    spent: int
+    sends: int
+    behind: float
+    headroom: int
+    pace_at: float
+    floor_at: int
+    by_floor: int = 0
+
+
+@dataclass(slots=True)
+class Taking:
+    """A lease that is being built."""
+
+    rows: list[LeasedRow] = field(default_factory=list)
+    held: list[tuple[int, Item]] = field(default_factory=list)
+    people: set[str] = field(default_factory=set)
+    shape: str | None = None
+    taken: int = 0
+    size: int = 0
+    moved: int = 0
+
+
+Settlements = list[Settlement]
