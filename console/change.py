@@ -1,12 +1,14 @@
-"""What may a person change while everything runs: that a number rests, and its TPS.
+"""What may a person change while everything runs: that a number rests, its TPS, and what else a lease reads.
 
-A live value wins over the environment, holds in every process from the next lease on, and says who set it.
+A live value wins over the environment, holds in every process from the next lease on, and says who set it, when and
+from where.
 """
 
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping
 
 import click
 import redis
@@ -16,6 +18,7 @@ from headway.errors import HeadwayError
 from runtime import variables
 from runtime.settings import Settings
 from scheduler import control, figures
+from scheduler import live as table
 
 
 class UnknownNumber(HeadwayError):
@@ -27,6 +30,10 @@ def _me() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return "command line"
+
+
+def _here() -> str:
+    return f"{_me()}@{socket.gethostname()}"[:100]
 
 
 _number = click.argument("number", type=NumberType())
@@ -43,7 +50,7 @@ def pause(*, number: str, by: str) -> None:
     Example:
       headway pause 15555550100 --by ada
     """
-    _change(number, lambda client, _: control.pause(client, number, by=by[:100]))
+    _change(number, lambda client, _: control.pause(client, number, by=by[:100], where=_here()))
 
 
 @click.command()
@@ -56,7 +63,7 @@ def resume(*, number: str, by: str) -> None:
     Example:
       headway resume 15555550100
     """
-    _change(number, lambda client, _: control.resume(client, number, by=by[:100]))
+    _change(number, lambda client, _: control.resume(client, number, by=by[:100], where=_here()))
 
 
 @click.command(short_help="Set a number's TPS while everything runs.")
@@ -74,32 +81,74 @@ def tps(*, number: str, value: str | None, unset: bool, by: str) -> None:
     """
     if (value is None) is not unset:
         raise click.UsageError("give either a value, as in `headway tps 15555550100 15`, or --unset")
-    _change(number, lambda client, _: control.set_tps(client, number, _milli(value), by=by[:100]))
+    _change(number, lambda client, _: control.set_tps(client, number, _milli(value), by=by[:100], where=_here()))
 
 
 @click.group()
 def number() -> None:
-    """Clear what was set live for a number."""
+    """Set or clear live values of a number while everything runs."""
 
 
-@number.command("unset")
+@number.command("set", short_help="Set values of a number while everything runs.")
 @_number
+@click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE…")
 @_by
-def number_unset(*, number: str, by: str) -> None:
-    """Clear every live value of a number, a pause too: the environment's hold again.
+def number_set(*, number: str, changes: tuple[str, ...], by: str) -> None:
+    """Set values of a number while everything runs: all of them or none, in every process from the next lease on.
+
+    There are tps, headroom, floor, in_flight, guard, push_per_minute, receipts and event_webhook, each with the bounds
+    of its environment variable, which it wins over until `headway number unset`.
 
     \b
     Example:
+      headway number set 15555550100 tps=12 headroom=0.2
+      headway number set 15555550100 receipts=none --by ada
+    """
+    told = _told(changes)
+    settings = read_settings()
+
+    def set_(client: redis.Redis, live: control.Live) -> None:
+        fields = control.checked(told, own=settings.number(number), live=live)
+        control.change(client, number, fields, by=by[:100], where=_here())
+
+    _change(number, set_)
+
+
+@number.command("unset", short_help="Clear live values of a number.")
+@_number
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@_by
+def number_unset(*, number: str, names: tuple[str, ...], by: str) -> None:
+    """Clear live values of a number; without names all of them, a pause too: the environment's hold again.
+
+    \b
+    Example:
+      headway number unset 15555550100 tps
       headway number unset 15555550100
     """
+    settings = read_settings()
 
     def clear(client: redis.Redis, live: control.Live) -> None:
-        if live.tps_milli is not None:
-            control.set_tps(client, number, None, by=by[:100])
-        if live.paused:
-            control.resume(client, number, by=by[:100])
+        if names:
+            fields = control.checked(dict.fromkeys(names), own=settings.number(number), live=live)
+            control.change(client, number, fields, by=by[:100], where=_here())
+        else:
+            control.unset(client, number, by=by[:100], where=_here())
 
     _change(number, clear)
+
+
+def _told(changes: tuple[str, ...]) -> Mapping[str, str]:
+    """Return what was written as name=value. Ends the command for anything else, and for a name given twice."""
+    told: dict[str, str] = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals or not value.strip():
+            raise click.UsageError(f"{change[:40]!r} sets nothing: write name=value, as in tps=12")
+        if name in told:
+            raise click.UsageError(f"{name} is given twice: keep one")
+        told[name] = value
+    return told
 
 
 def _milli(value: str | None) -> int | None:
@@ -126,4 +175,6 @@ def _change(number: str, change: Callable[[redis.Redis, control.Live], None]) ->
 def _say(settings: Settings, number: str, live: control.Live) -> None:
     tps_milli, tps_from = figures.allowed(live, settings, number)
     rests = "is paused" if live.paused else "may send"
-    click.echo(f"{number} {rests}; its TPS is {figures.rate(tps_milli)} ({tps_from}).")
+    others = [f"{name} is {value.shown}" for name, value in live.values.items() if name != table.TPS.name]
+    more = f" {', '.join(others)} (live)." if others else ""
+    click.echo(f"{number} {rests}; its TPS is {figures.rate(tps_milli)} ({tps_from}).{more}")

@@ -1,10 +1,9 @@
-"""What may a person look at: a message, the numbers, the settings, the broker's address?"""
+"""What may a person look at: a message, the numbers, the broker's address?"""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Any
 
 import click
 import redis
@@ -13,10 +12,6 @@ from console import output
 from console.door import NumberType, opened, read_settings
 from delivery.records import look_up
 from headway.client import check_id
-from headway.errors import BrokerUnavailable
-from runtime.environment import SettingRow
-from runtime.settings import Settings
-from runtime.variables import NOT_YET
 from scheduler import figures
 
 NO_RECORD = (
@@ -81,37 +76,6 @@ def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
         paint.numbers(output.terminal(), found)
 
 
-@click.command(short_help="Show every setting and where it came from.")
-@_as_json
-def explain(*, as_json: bool) -> None:
-    """Show every setting, its value, and where that came from; secrets are masked.
-
-    A live value (`headway tps`, `headway pause`) wins over the environment and says who set it. --json prints
-    {"settings": [{"variable", "number", "value", "source"}], "notes": [text]}.
-
-    \b
-    Example:
-      headway explain
-    """
-    from console import paint
-
-    settings = read_settings()
-    notes = [f"{name} has no effect yet: {_reason(name)}" for name in settings.not_yet]
-    notes += [f"{name}: HEADWAY_NUMBERS doesn't name this number" for name in settings.unserved]
-    rows = [
-        {"variable": row.variable, "number": row.number, "value": row.value, "source": _source(row)}
-        for row in settings.describe()
-    ]
-    try:
-        _overlay(rows, settings, notes)
-    except BrokerUnavailable as error:
-        notes.append(f"live values are not known: {error}")
-    if as_json:
-        output.print_json({"settings": rows, "notes": notes})
-    else:
-        paint.settings(output.terminal(), rows, notes)
-
-
 @click.command(short_help="Print the broker's URL for an app on this machine.")
 def url() -> None:
     """Print the broker's URL, password included: what an app on this machine connects to.
@@ -149,34 +113,3 @@ def _print_record(message_id: str, record: dict[str, str]) -> None:
             continue
         label, shown = (name[:-3], output.moment(int(value))) if name.endswith("_ms") else (name, value)
         click.echo(f"  {label.replace('_', ' '):<12} {shown}")
-
-
-def _source(row: SettingRow) -> str:
-    """Return where a value came from; of one that this version doesn't act on, that."""
-    return f"{row.source}, no effect yet" if row.variable in NOT_YET else row.source
-
-
-def _reason(name: str) -> str:
-    return next(why for variable, why in NOT_YET.items() if name == variable or name.startswith(f"{variable}_"))
-
-
-def _overlay(rows: list[dict[str, Any]], settings: Settings, notes: list[str]) -> None:
-    """Put live values over those of the environment."""
-    from scheduler import control
-
-    with opened(settings) as door:
-        live = {number: control.read(door.client, number) for number in settings.numbers}
-    for row in rows:
-        if row["variable"] != "HEADWAY_TPS":
-            continue
-        own = live[row["number"]]
-        tps_milli, tps_from = figures.allowed(own, settings, row["number"])
-        if tps_from == "live":
-            row["source"] = f"live: {own.by}, {output.moment(own.at_ms)}"
-        elif tps_from == "workers":
-            row["source"] = "workers: the lowest TPS that a running one was started with"
-        if tps_from in {"live", "workers"}:
-            row["value"] = str(figures.rate(tps_milli))
-    for number, own in live.items():
-        if own.paused:
-            notes.append(f"{number} is paused: {own.by}, {output.moment(own.at_ms)}")

@@ -14,7 +14,7 @@ from typing import IO, Any
 import click
 import redis
 
-from console import change, look, processes, push, up
+from console import change, explain, look, processes, push, up
 from headway.errors import HeadwayError
 from runtime.secret import hide_passwords
 
@@ -64,7 +64,7 @@ def _add(commands: Iterable[click.Command]) -> None:
         cli.add_command(command)
 
 
-_add((up.up, processes.worker, processes.gateway, push.push, look.status, look.numbers, look.explain))
+_add((up.up, processes.worker, processes.gateway, push.push, look.status, look.numbers, explain.explain))
 _add((change.pause, change.resume, change.tps, change.number, look.url, processes.simulator))
 
 

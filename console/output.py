@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scheduler.control import Ignored
+
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 
 #: Class -> colour, wherever a class is shown.
@@ -37,6 +39,12 @@ def bar(part: float, whole: float, *, width: int) -> str:
     eighths = max(1, round(min(1.0, part / whole) * width * 8))
     full, rest = divmod(eighths, 8)
     return "█" * full + (_EIGHTHS[rest - 1] if rest else "")
+
+
+def passed_over(bad: Ignored) -> str:
+    """Say that a value which was written by hand can't be, and what holds instead."""
+    instead = f"{bad.holds}, the last good one, holds" if bad.holds is not None else "the environment's holds"
+    return f"the live value {bad.name} {bad.text[:40]!r} was written by hand and can't be: {instead}"
 
 
 def moment(ms: int | None) -> str:

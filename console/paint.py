@@ -76,18 +76,19 @@ def _overview(found: Sequence[NumberFigures]) -> Table:
 
 
 def settings(console: Console, rows: Sequence[Mapping[str, str]], notes: Sequence[str]) -> None:
-    """Draw the settings: what differs from its default stands out."""
+    """Draw the settings, the process's and then each number's: what differs from its default stands out."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("variable", no_wrap=True)
-    table.add_column("number", no_wrap=True)
     table.add_column("value", overflow="fold")
     table.add_column("from", overflow="fold")
+    number = ""
     for row in rows:
+        if row["number"] != number:
+            number = row["number"]
+            table.add_row(Text(number, "bold"))
         source = "" if row["source"] == row["variable"] else row["source"]
         style = "dim" if row["source"] == "default" else ""
-        table.add_row(
-            row["variable"], row["number"], escape(row["value"]), escape(source or "environment"), style=style
-        )
+        table.add_row(row["variable"], escape(row["value"]), escape(source or "environment"), style=style)
     console.print(table)
     for note in notes:
         console.print(Text.assemble(("note ", "yellow"), note))

@@ -45,9 +45,10 @@ class Limit:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints: keys in their order, without what is not known."""
         told = asdict(self)
-        return {
-            name: told[name] for name in told if name in {"limit", "value", "source"} or told[name] not in ("", 0, None)
-        }
+        if self.used is None:
+            del told["used"]
+        always = {"limit", "value", "used", "source"}
+        return {name: value for name, value in told.items() if name in always or value not in {"", 0}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,7 +235,7 @@ def test_explain_shows_where_each_value_comes_from(
     """Live values stand over the environment's with who set them; secrets are masked; notes tell what has no effect."""
     monkeypatch.setenv("HEADWAY_TPS", "20")
     monkeypatch.setenv("HEADWAY_PROVIDER_TOKEN", "very-secret")
-    monkeypatch.setenv("HEADWAY_COUNTS", "send")
+    monkeypatch.setenv("HEADWAY_UNCERTAIN", "bulk=resend")
     monkeypatch.setenv("HEADWAY_TPS_15555550199", "5")
     control.set_tps(redis, NUMBER, 8_000, by="ada")
     control.pause(redis, NUMBER, by="bob")
@@ -243,12 +243,96 @@ def test_explain_shows_where_each_value_comes_from(
     told = json.loads(result.stdout)
     row = next(row for row in told["settings"] if row["variable"] == "HEADWAY_TPS")
     assert row["value"] == "8"
-    assert row["source"].startswith("live: bob, ")
+    assert row["source"].startswith("live: ada, ")
     notes = "\n".join(told["notes"])
-    assert "HEADWAY_COUNTS has no effect yet" in notes
+    assert "HEADWAY_UNCERTAIN has no effect yet" in notes
     assert "HEADWAY_TPS_15555550199: HEADWAY_NUMBERS doesn't name this number" in notes
     assert f"{NUMBER} is paused: bob" in notes
     assert "very-secret" not in result.output + run("explain").output
+
+
+@pytest.mark.parametrize("columns", ["80", "140"])
+def test_explain_of_a_number_says_what_binds(
+    run: Any, redis: redis_py.Redis, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    """Classes, limits with use and origin, what was passed over, and who changed what: no line breaks at 80 columns."""
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv(f"HEADWAY_PUSH_PER_MINUTE_{NUMBER}", "60")
+    run("number", "set", NUMBER, "tps=12.5", "receipts=delivered", "--by", "ada of the night shift in Rome")
+    redis.hset(keys.settings(NUMBER), "guard_us", "soon")
+    Client(redis).push_many(NUMBER, [{"to": f"1202555010{i}", "text": "Hi", "class": "bulk"} for i in range(3)])
+    scripts.run_all(redis, [meter.count(RULES, [Event(str(i), Kind.INBOUND) for i in range(50)])])
+    result = run("explain", NUMBER)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    shown = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    assert shown["bulk"].startswith("3 waits: ")
+    assert shown["tps"].startswith("12.5 events a second ada of th… ")
+    assert shown["headroom"].startswith("0.1 of the TPS")
+    assert shown["receipts"].startswith("delivered ada of")
+    assert shown["window"] == "12 events in 1.02 s 50 tps, guard"
+    assert "guard 'soon' was written by hand and can't be: the environment's holds" in " ".join(result.stdout.split())
+    assert "tps unset → 12.5" in result.stdout
+    assert all(len(line.rstrip()) <= 80 for line in lines if not line.startswith("note "))
+    notes = 2 if columns == "80" else 1
+    assert len(lines) == 1 + 5 + 1 + len(limits_of(run)) + notes + 3
+
+
+def limits_of(run: Any) -> list[dict[str, Any]]:
+    """Return what `headway explain --json` tells of the number's limits."""
+    found: list[dict[str, Any]] = json.loads(run("explain", NUMBER, "--json").stdout)["limits"]
+    return found
+
+
+def test_explain_tells_programs_who_set_what(run: Any, redis: redis_py.Redis) -> None:
+    """Each limit with value, use and origin; each class with what it waits for; each change with who and from where."""
+    run("number", "set", NUMBER, "headroom=0.3", "--by", "ada")
+    run("pause", NUMBER, "--by", "bob")
+    told = json.loads(run("explain", NUMBER, "--json").stdout)
+    limits = {limit["limit"]: limit for limit in told["limits"]}
+    assert (limits["pause"]["value"], limits["pause"]["by"]) == (True, "bob")
+    assert {**limits["headroom"], "at_ms": 0, "where": ""} == {
+        "limit": "headroom", "value": 0.3, "unit": "of the TPS", "used": 0.0, "source": "live", "by": "ada",
+        "where": "", "at_ms": 0,
+    }  # fmt: skip
+    assert "@" in limits["headroom"]["where"]
+    assert (limits["tps"]["source"], limits["in_flight"]["value"]) == ("default", 25)
+    assert next((room["class"], room["because"]) for room in told["classes"]) == ("urgent", "paused")
+    assert [(one["name"], one["by"]) for one in told["changes"]] == [("paused", "bob"), ("headroom", "ada")]
+    assert redis.dbsize() == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tps=0"], "headway: tps: 0 is out of bounds; write events a second from 0.001 to 10000000"),
+        (["tps=12", "shards=4"], "headway: shards: can't be changed while running"),
+        (["tps=12", "headrom=0.2"], "did you mean headroom?"),
+        (["headroom=0.5", "floor=0.5"], "their sum must be less than 1"),
+        (["tps=12", "tps=13"], "tps is given twice"),
+        (["tps"], "'tps' sets nothing"),
+        (["tps="], "'tps=' sets nothing"),
+        ([], "Missing argument"),
+    ],
+)
+def test_what_can_not_be_set_changes_nothing(run: Any, redis: redis_py.Redis, arguments: list[str], words: str) -> None:
+    """Status 2 and the reason; half of a change is none."""
+    result = run("number", "set", NUMBER, *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert redis.dbsize() == 0
+
+
+def test_values_are_set_and_cleared_by_name(run: Any, redis: redis_py.Redis) -> None:
+    """What was not named stays; what was set is said."""
+    assert (
+        "its TPS is 12 (live). floor is 0.2, guard is 0.05 (live)."
+        in run("number", "set", NUMBER, "tps=12", "floor=0.2", "guard=0.05").stdout
+    )
+    assert "its TPS is 10 (default). guard is 0.05 (live)." in run("number", "unset", NUMBER, "tps", "floor").stdout
+    assert "did you mean guard?" in run("number", "unset", NUMBER, "gard").stderr
+    run("number", "unset", NUMBER)
+    assert control.read(redis, NUMBER).values == {}
 
 
 def test_explain_works_without_a_server(quiet_logs: None, monkeypatch: pytest.MonkeyPatch) -> None:
