@@ -12,19 +12,19 @@ end
 
 -- measured(a, now): the meter as it stands, for `room` and `spend`.
 local function measured(a, now)
+  local total, sends = spent(KEYS[7], KEYS[8], now, a.window_us)
   local seen = redis.call('HMGET', KEYS[7], 'uncontrolled_us', 'pace_at', 'floor_at')
   local recently = seen[1] and now - tonumber(seen[1]) < HEADROOM_MEMORY_US
   local headroom = recently and needed(a, now) or 0
   local slowest = a.window_us / math.max(1, math.floor(a.events - a.events * headroom / 1e6))
   -- Never further back than a late wake-up: the time of an idle number is gone, it isn't saved up for a burst. Further
   -- ahead than pacing goes is from a time with a lower TPS: one that was just raised holds at once.
-  -- Where a request quota makes batches, a turn's rows are gathered.
+  -- Where a request quota makes batches, their rows are gathered.
   local quota = slots(a, now)
-  local pace_at = math.max(now - SLACK_US - (quota and quota.slot_us or 0), tonumber(seen[2] or now))
+  local pace_at = math.max(now - SLACK_US - (quota and quota.gather_us or 0), tonumber(seen[2] or now))
   if pace_at > now + SLACK_US + slowest + 1 then
     pace_at = now
   end
-  local total, sends = spent(KEYS[7], KEYS[8], now, a.window_us)
   return {
     now = now, events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, headroom = headroom,
     spent = total, sends = sends, behind = backlog(KEYS[7], now, a.tps_milli), pace_at = pace_at,

@@ -1,3 +1,4 @@
+-- @include leaves_at
 -- @include slots
 -- room(window, now, m, class): how many events of a class may leave now; if none, until when to wait and why.
 -- m: {now, events, tps_milli, window_us, spent, sends, behind, headroom (ppm), pace_at, floor_at}
@@ -10,16 +11,7 @@ local function bounded(window, now, m, class)
   class.interval = m.window_us / cap
   local fits = math.min(cap - m.spent, math.floor(m.events - m.behind / 1000000))
   if cap - m.spent < 1 then
-    local over, ends = m.spent + 1 - cap, now
-    local edge = '(' .. int(now - m.window_us)
-    local entries = redis.call('ZRANGE', window, edge, '+inf', 'BYSCORE', 'LIMIT', 0, 50, 'WITHSCORES')
-    for i = 1, #entries, 2 do
-      over, ends = over - tonumber(entries[i]:match(':(%d+)$')), tonumber(entries[i + 1]) + m.window_us
-      if over <= 0 then
-        break
-      end
-    end
-    return 0, ends, 'window'
+    return 0, leaves_at(window, m, m.spent + 1 - cap), 'window'
   elseif fits < 1 then
     return 0, now + math.ceil((m.behind - (m.events - 1) * 1000000) * 1000 / m.tps_milli), 'debt'
   elseif class.paced then
@@ -40,12 +32,12 @@ local function room(window, now, m, class)
   if fits < 1 and class.floor and m.sends < m.events and because ~= 'pace' then
     if m.floor_at <= now then
       class.by_floor = true
-      return admits(m.quota, class, now, 1)
+      return admits(m.quota, m, class, 1)
     end
     ends = math.min(ends, m.floor_at)
   end
   if fits < 1 then
     return fits, ends, because
   end
-  return admits(m.quota, class, now, fits)
+  return admits(m.quota, m, class, fits)
 end

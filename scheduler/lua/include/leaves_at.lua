@@ -1,0 +1,12 @@
+-- leaves_at(window, m, events): when so many events have left the trailing window, as far as its first entries tell.
+local function leaves_at(window, m, events)
+  local ends, edge = m.now, '(' .. int(m.now - m.window_us)
+  local entries = redis.call('ZRANGE', window, edge, '+inf', 'BYSCORE', 'LIMIT', 0, 50, 'WITHSCORES')
+  for i = 1, #entries, 2 do
+    events, ends = events - tonumber(entries[i]:match(':(%d+)$')), tonumber(entries[i + 1]) + m.window_us
+    if events <= 0 then
+      break
+    end
+  end
+  return ends
+end
