@@ -75,11 +75,11 @@ class Engine:
         return self.registry.count(unit) >= min(share, self.rules(unit).in_flight)
 
     def serve(self, number: str) -> None:
-        """Begin to serve a number. One with shards waits for the keeper, which learns how many are in force."""
+        """Begin to serve a number; it is asked as soon as the keeper has learned how many shards are in force."""
         if number in self.agenda:
             self.agenda.ring([number])
         else:
-            self.agenda.serve(number, (number,) if self.rules(number).shards == 1 else ())
+            self.agenda.serve(number, ())
 
     def attach(self, alarm: Alarm) -> None:
         """The event loop is there (again): after a reconnect everything is asked anew."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from runtime.scripts import Call, run_all
+from runtime.scripts import run_all
 from runtime.telemetry import Event, get_logger
 from scheduler import control, shards
 from scheduler.shards import Agreed
@@ -36,6 +36,7 @@ class Resharding:
         self._client = engine.client
         self._known: dict[str, Agreed] = {}
         self._told: dict[str, int] = {}
+        self._said: set[tuple[str, str]] = set()
         self._again_us = 0
 
     def all_units(self, number: str) -> tuple[str, ...]:
@@ -49,15 +50,16 @@ class Resharding:
             return
         ours = [self._engine.rules(number).shards for number in numbers]
         calls = [shards.agree(n, self._engine.holder, own) for n, own in zip(numbers, ours, strict=True)]
-        for number, own, agreed in zip(numbers, ours, self._run(calls), strict=True):
-            self._learn(number, own, shards.agreed(agreed))
+        for number, own, reply in zip(numbers, ours, run_all(self._client, calls), strict=True):
+            self._learn(number, own, reply)
 
     def turn(self, undecided: Sequence[str], now_us: int) -> None:
         """Find out about numbers of which nobody has said yet how many shards they have."""
         if undecided and now_us >= self._again_us:
             self._again_us = now_us + UNDECIDED_US
-            calls = [control.declare(n, self._engine.holder, self._engine.rules(n).tps_milli) for n in undecided]
-            self._run(calls)
+            # First its TPS: who has declared that, and says nothing of shards, means one.
+            rules = self._engine.rules
+            run_all(self._client, [control.declare(n, self._engine.holder, rules(n).tps_milli) for n in undecided])
             self.agree(undecided)
             self.empty_former()
 
@@ -71,7 +73,7 @@ class Resharding:
             if self._drain(number, known) and known.moving:
                 own = self._engine.rules(number).shards
                 call = shards.agree(number, self._engine.holder, own, emptied=known.in_force)
-                self._learn(number, own, shards.agreed(self._run([call])[0]))
+                self._learn(number, own, run_all(self._client, [call])[0])
         self.agree(several)
 
     def leave(self) -> None:
@@ -83,7 +85,10 @@ class Resharding:
         known = self._known.get(number)
         return self._engine.rules(number).shards > 1 or (known is not None and known.used != (1,))
 
-    def _learn(self, number: str, own: int, agreed: Agreed) -> None:
+    def _learn(self, number: str, own: int, reply: Any) -> None:
+        if self._refused(number, "agree", reply):
+            return
+        agreed = shards.agreed(reply)
         before = self._known.get(number)
         self._known[number] = agreed
         if agreed.in_force < own and self._told.get(number) != agreed.in_force:
@@ -102,9 +107,11 @@ class Resharding:
         empty, moved = True, 0
         for unit, count in known.former(number):
             for _ in range(DRAINS_AT_ONCE):
-                ((rows, more),) = self._run([shards.drain(unit, count)])
-                moved += rows
-                if not more:
+                (reply,) = run_all(self._client, [shards.drain(unit, count)])
+                if self._refused(number, "drain", reply):
+                    return False
+                moved += reply[0]
+                if not reply[1]:
                     break
             else:
                 empty = False
@@ -112,9 +119,10 @@ class Resharding:
             self._engine.ring([number])
         return empty
 
-    def _run(self, calls: Sequence[Call]) -> list[Any]:
-        replies = run_all(self._client, calls)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
+    def _refused(self, number: str, script: str, reply: Any) -> bool:
+        """Whether the server refused this number's script: said once, and tried again while the others go on."""
+        refused = isinstance(reply, redis.ResponseError)
+        if refused and (number, script) not in self._said:
+            log.error(Event.SCRIPT_REFUSED, number=number, script=script, error=str(reply))
+        (self._said.add if refused else self._said.discard)((number, script))
+        return refused
