@@ -99,7 +99,7 @@ def deadlines(unit: str) -> str:
 
 
 def leased(unit: str) -> str:
-    """Hash: message id -> priority step and envelope, of rows that a lease holds."""
+    """Hash: message id -> envelope, of rows that a lease holds; their steps stand with the lease."""
     return f"headway:{unit}:leased"
 
 

@@ -30,23 +30,24 @@ for i = 7, #ARGV do
   record_of[ARGV[i]] = KEYS[i + 5]
 end
 local back, unknown, unspent = {}, {}, 0
-for _, row in ipairs(lease.rows) do
+for _, row in ipairs(rows_of(lease)) do
   assert(record_of[row[1]], 'end_lease: name the record of each row that the lease holds')
   if lease.state == 'sending' and row[2] == 1 then
-    unknown[#unknown + 1] = row[1]
+    unknown[#unknown + 1] = row
   else
-    back[#back + 1], unspent = row[1], unspent + row[2]
+    back[#back + 1], unspent = row, unspent + row[2]
   end
 end
-for _, id in ipairs(unknown) do
-  local held = redis.call('HGET', KEYS[9], id)
-  if held then
-    local state = noted(record_of[id], 'uncertain')
+for _, row in ipairs(unknown) do
+  local id, step = row[1], row[3]
+  local envelope = redis.call('HGET', KEYS[9], id)
+  if envelope then
+    local state = noted(record_of[id], redis.call('HGET', record_of[id], 'receipt'), 'uncertain')
     redis.call('HDEL', KEYS[9], id)
-    redis.call('HSET', record_of[id], 'state', state, 'number', ARGV[3], 'class', class_of[held:sub(1, 1)],
+    redis.call('HSET', record_of[id], 'state', state, 'number', ARGV[3], 'class', class_of[step],
       'changed_ms', int(now / 1000))
     if state == 'uncertain' then
-      redis.call('HSET', KEYS[10], id, held)
+      redis.call('HSET', KEYS[10], id, step .. envelope)
       redis.call('ZADD', KEYS[11], int(now / 1000), id)
       redis.call('HSET', record_of[id], 'reason', ARGV[6])
     end

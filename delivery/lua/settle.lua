@@ -23,45 +23,49 @@
 -- @include place
 local now, lease, from = now_us(ARGV[1]), get_lease(KEYS[7], ARGV[2]), cjson.decode(ARGV[5])
 local class_of = { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
-local reply, mine, settled, unspent, back = {}, {}, {}, {}, {}
-for _, row in ipairs(lease and lease.rows or {}) do
-  mine[row[1]] = true
+local reply, steps, settled, unspent, back = {}, {}, {}, {}, {}
+for _, row in ipairs(lease and rows_of(lease) or {}) do
+  steps[row[1]] = row[3]
 end
-local names, now_ms = { 'provider_id', 'push_id', 'code', 'reason' }, int(now / 1000)
-local pointer = 13 + (#ARGV - 6) / 8
+local now_ms, pointer = int(now / 1000), 13 + (#ARGV - 6) / 8
 for i = 7, #ARGV, 8 do
   local id, state, left = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local record = KEYS[14 + (i - 7) / 8]
   pointer = pointer + (ARGV[i + 4] ~= '' and 1 or 0)
-  local held = mine[id] and not settled[id] and redis.call('HGET', KEYS[9], id)
-  if held then
+  local step, envelope = not settled[id] and steps[id], nil
+  local found = redis.call('HMGET', record, 'receipt', 'attempts', 'number', 'class', 'state')
+  if step then
     settled[#settled + 1], settled[id], unspent[id] = id, true, left == '0'
-  elseif not settled[id] and from[state][redis.call('HGET', record, 'state') or 'none'] then
-    held = unkeep(id, KEYS[10], KEYS[12])
+  elseif not settled[id] and from[state][found[5] or 'none'] then
+    local held = unkeep(id, KEYS[10], KEYS[12])
+    step, envelope = held and held:sub(1, 1), held and held:sub(2)
   end
-  if held then
-    local fields = { 'number', ARGV[3], 'class', class_of[held:sub(1, 1)], 'changed_ms', now_ms }
-    local proven = noted(record, state)
-    for n, name in ipairs(names) do
-      -- What the receipt said of a failure stands.
-      if ARGV[i + 3 + n] ~= '' and (n < 3 or proven == state) then
-        fields[#fields + 1], fields[#fields + 2] = name, ARGV[i + 3 + n]
-      end
+  if step then
+    local fields, proven = { 'changed_ms', now_ms }, noted(record, found[1], state)
+    if found[3] ~= ARGV[3] or not found[4] then
+      fields = { 'changed_ms', now_ms, 'number', ARGV[3], 'class', class_of[step] }
     end
-    -- The try of an uncertain row was counted when it became so.
-    local attempts = left == '1' and redis.call('HINCRBY', record, 'attempts', settled[id] and 1 or 0) or 0
+    -- What the receipt said of a failure stands.
+    said(i + 4, proven == state and 4 or 2, fields)
+    local attempts = 0
+    if left == '1' then
+      -- The try of an uncertain row was counted when it became so.
+      attempts = tonumber(found[2] or 0) + (settled[id] and 1 or 0)
+      fields[#fields + 1], fields[#fields + 2] = 'attempts', int(attempts)
+    end
     if state == 'sent' and ARGV[i + 4] ~= '' then
       redis.call('SET', KEYS[pointer], id, 'EX', ARGV[4])
     end
     state = proven
     if state ~= 'sent' then
       local try = { attempts = attempts, retry_ms = tonumber(ARGV[i + 3]), now_ms = now / 1000 }
-      state = place(state, id, held, try, fields, back)
+      envelope = envelope or redis.call('HGET', KEYS[9], id)
+      state = envelope and place(state, id, step .. envelope, try, fields, back) or state
     end
     redis.call('HSET', record, 'state', state, unpack(fields))
     redis.call('EXPIRE', record, ARGV[4])
   end
-  reply[#reply + 1] = held and state or ''
+  reply[#reply + 1] = step and state or ''
 end
 if #settled > 0 then
   redis.call('HDEL', KEYS[9], unpack(settled))

@@ -1,10 +1,11 @@
--- hand_back(lanes, leased, ids): put leased rows back at the head of their lanes, in the order they had.
-local function hand_back(lanes, leased, ids)
-  for i = #ids, 1, -1 do
-    local held = redis.call('HGET', leased, ids[i])
-    if held then
-      redis.call('RPUSH', lanes[held:sub(1, 1)], held:sub(2))
-      redis.call('HDEL', leased, ids[i])
+-- hand_back(lanes, leased, rows): put rows of a lease back at the head of their lanes, in the order they had.
+local function hand_back(lanes, leased, rows)
+  for i = #rows, 1, -1 do
+    local id, step = rows[i][1], rows[i][3]
+    local envelope = redis.call('HGET', leased, id)
+    if envelope then
+      redis.call('RPUSH', lanes[step], envelope)
+      redis.call('HDEL', leased, id)
     end
   end
 end

@@ -48,16 +48,12 @@ if not problem and lease.charged > 0 then
   end
 end
 if problem then
-  local ids = {}
-  for i, row in ipairs(lease.rows) do
-    ids[i] = row[1]
-  end
   refund(KEYS[7], KEYS[8], lease, lease.charged)
-  hand_back(lanes_by_step(), KEYS[11], ids)
+  hand_back(lanes_by_step(), KEYS[11], rows_of(lease))
   drop_lease(KEYS[9], KEYS[10], lease.id)
   return problem
 end
 lease.state, lease.token, lease.at = 'sending', ARGV[4], int(now)
-redis.call('HSET', KEYS[9], lease.id, cjson.encode(lease))
+put_lease(KEYS[9], lease)
 redis.call('ZADD', KEYS[10], int(now + tonumber(ARGV[5])), lease.id)
 return 'begun'

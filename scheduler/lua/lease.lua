@@ -26,6 +26,7 @@
 -- @include charge
 -- @include base64
 -- @include parse_time
+-- @include plain
 -- @include facts
 -- @include promote
 -- @include gate
@@ -53,7 +54,7 @@ promote(KEYS[12], KEYS[13], lanes, now)
 local m = measured(a, now)
 local t = {
   max_rows = tonumber(ARGV[9]), max_bytes = tonumber(ARGV[10]), shape_fields = fields, leased = KEYS[11],
-  deferred = KEYS[12], kept = KEYS[13], rows = {}, held = {}, reply = {}, trims = {}, seen = {},
+  deferred = KEYS[12], kept = KEYS[13], rows = {}, held = {}, reply = {}, trims = {}, seen = {}, met = {},
   taken = 0, bytes = 0, moved = 0,
 }
 local wait = { 0, 'empty' }

@@ -70,14 +70,17 @@ def _found(redis: Any, unit: str) -> dict[str, Any]:
     }
 
 
+def _rows(lease: Any, model: Model) -> list[list[Any]]:
+    return [[id_, charge, str(model.leased[id_][0])] for id_, charge in lease.rows]
+
+
 def _expected(model: Model) -> dict[str, Any]:
     return {
         **{f"lane {place}": [item.raw for item in lane] for place, lane in enumerate(model.lanes.values())},
-        "leased": {id_: b"%d%s" % (step, item.raw) for id_, (step, item) in model.leased.items()},
+        "leased": {id_: item.raw for id_, (_, item) in model.leased.items()},
         "kept": {id_: b"%d%s" % (step, item.raw) for id_, (step, item) in model.kept.items()},
         "leases": {
-            lease.id: (lease.holder, lease.state, lease.charged, [list(row) for row in lease.rows])
-            for lease in model.leases.values()
+            lease.id: (lease.holder, lease.state, lease.charged, _rows(lease, model)) for lease in model.leases.values()
         },
         "meter": _model_meter(model),
         "deferred": model.deferred,

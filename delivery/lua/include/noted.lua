@@ -1,8 +1,8 @@
--- noted(record, state): what a row becomes whose settle says `state`: a receipt may have come before the settle.
+-- noted(record, receipt, state): what a row becomes whose settle says `state`, when the record has the note `receipt`
+-- (or none): a receipt may have come before the settle.
 -- That it was submitted, delivered or read proves that it was taken, whatever its worker thinks. That it failed ends one
 -- that was taken, or may have been; one that is still to be sent goes on. The note is used up.
-local function noted(record, state)
-  local receipt = redis.call('HGET', record, 'receipt')
+local function noted(record, receipt, state)
   if not receipt then
     return state
   end

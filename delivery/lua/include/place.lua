@@ -1,5 +1,16 @@
 -- place and its like work on the KEYS and ARGV of settle.lua: where a row's envelope goes with its new state.
 
+-- said(from, most, fields): what the provider said of a row, which stands at ARGV[from] and after, for its record.
+local SAID = { 'provider_id', 'push_id', 'code', 'reason' }
+local function said(from, most, fields)
+  for n = 1, most do
+    local text = ARGV[from + n - 1]
+    if text ~= '' then
+      fields[#fields + 1], fields[#fields + 2] = SAID[n], text
+    end
+  end
+end
+
 -- place(state, id, held, try, fields, back): the envelope's new place; returns the state, which is dead after too many
 -- tries. An envelope lives on while somebody may still send it; `back` gathers those for the head of their lanes.
 -- A pause doubles with each attempt, to an hour at the most.
@@ -27,7 +38,8 @@ local function finish(lease, settled, unspent)
     return
   end
   local rest, refunds = {}, 0
-  for _, row in ipairs(lease.rows) do
+  local rows = rows_of(lease)
+  for _, row in ipairs(rows) do
     if not settled[row[1]] then
       rest[#rest + 1] = row
     elseif unspent[row[1]] then
@@ -37,8 +49,8 @@ local function finish(lease, settled, unspent)
   refund(KEYS[5], KEYS[6], lease, refunds)
   if #rest == 0 then
     drop_lease(KEYS[7], KEYS[8], lease.id)
-  elseif #rest < #lease.rows then
-    lease.rows = rest
-    redis.call('HSET', KEYS[7], lease.id, cjson.encode(lease))
+  elseif #rest < #rows then
+    lease.rows_json = cjson.encode(rest)
+    put_lease(KEYS[7], lease)
   end
 end

@@ -4,9 +4,9 @@ local STEP_OF_CLASS = { urgent = '0', high = '3', normal = '6', bulk = '9' }
 local function given(value)
   return value ~= nil and value ~= cjson.null
 end
-local function refusal(envelope, body)
+local function refusal(headers, body)
   local embed = type(body) == 'table' and body[3] or nil
-  if envelope.headers.task ~= 'worker.send' then
+  if headers.task ~= 'worker.send' then
     return 'task: only worker.send goes on a lane'
   elseif type(body) ~= 'table' or type(body[2]) ~= 'table' or type(body[1]) ~= 'table' or #body[1] > 0 then
     return 'body: give the message as keyword arguments'
@@ -26,14 +26,10 @@ local function time_of(row, name, value, without)
   end
   return at
 end
--- what(row, envelope, shape_fields): fills the row in; an error for what can't be read.
-local function what(row, envelope, shape_fields)
-  local headers, text = envelope.headers, envelope.body
-  if envelope.properties.body_encoding == 'base64' then
-    text = base64(text)
-  end
+-- what(row, headers, text, shape_fields): fills the row in from the body's JSON text; an error for what can't be read.
+local function what(row, headers, text, shape_fields)
   local body = cjson.decode(text)
-  row.refused = refusal(envelope, body)
+  row.refused = refusal(headers, body)
   if row.refused then
     return
   end
@@ -51,14 +47,28 @@ local function what(row, envelope, shape_fields)
   row.expires = math.min(time_of(row, 'expires', headers.expires, math.huge),
     time_of(row, 'expires_at', kwargs.expires_at, math.huge))
 end
+local PLAIN_HEADERS = { task = 'worker.send' }
 local function facts(raw, shape_fields)
-  local envelope = cjson.decode(raw)
-  local headers = envelope.headers
-  local row = { id = headers.id, to = '', shape = '', body = 'null' }
-  assert(type(row.id) == 'string' and row.id:match('^[%w_.:-]+$') and #row.id <= 128)
-  if envelope['content-type'] ~= 'application/json' or given(headers.compression) then
+  local id, text = plain(raw)
+  local headers, envelope = PLAIN_HEADERS, nil
+  if not id then
+    envelope = cjson.decode(raw)
+    headers, text = envelope.headers, envelope.body
+    id = headers.id
+  end
+  local row = { id = id, to = '', shape = '', body = 'null' }
+  assert(type(id) == 'string' and #id <= 128 and id:match('^[%w_.:-]+$'))
+  if envelope and (envelope['content-type'] ~= 'application/json' or given(headers.compression)) then
     row.refused = 'content-type: only plain JSON is read, never pickle'
-  elseif not pcall(what, row, envelope, shape_fields) then
+    return row
+  end
+  local read = pcall(function()
+    if envelope and envelope.properties.body_encoding == 'base64' then
+      text = base64(text)
+    end
+    what(row, headers, text, shape_fields)
+  end)
+  if not read then
     row.refused = 'body: not readable'
   end
   return row

@@ -28,10 +28,10 @@ end
 local function grant(t, m, now)
   local id, deadline = ARGV[2], now + tonumber(ARGV[4])
   redis.call('HSET', KEYS[11], unpack(t.held))
-  redis.call('HSET', KEYS[9], id, cjson.encode({
-    id = id, holder = ARGV[3], state = 'leased', at = int(now), charged = t.taken, rows = t.rows,
+  put_lease(KEYS[9], {
+    id = id, holder = ARGV[3], state = 'leased', at = int(now), charged = t.taken, rows_json = cjson.encode(t.rows),
     quota = t.taken > 0 and requested(m.quota, id, now) or nil,
-  }))
+  })
   redis.call('ZADD', KEYS[10], int(deadline), id)
   if t.taken > 0 then
     charge(KEYS[7], KEYS[8], now, m.behind - t.taken * 1000000, id, t.taken, m.window_us)
@@ -48,14 +48,14 @@ end
 -- granted_before(lease, fields, now): the answer that this lease id got already; its caller never saw it.
 local function granted_before(lease, fields, now)
   local reply = { 'grant', now, tonumber(redis.call('ZSCORE', KEYS[10], lease.id) or now), lease.charged }
-  for _, entry in ipairs(lease.rows) do
-    local held = redis.call('HGET', KEYS[11], entry[1])
-    if held then
-      local read, row = pcall(facts, held:sub(2), fields)
+  for _, entry in ipairs(rows_of(lease)) do
+    local envelope = redis.call('HGET', KEYS[11], entry[1])
+    if envelope then
+      local read, row = pcall(facts, envelope, fields)
       local sends = entry[2] == 1
       local verdict = sends and 'send' or (read and not row.refused) and 'expired'
         or 'refused: ' .. (read and row.refused or 'unreadable')
-      for _, part in ipairs({ entry[1], held:sub(1, 1), verdict, read and row.body or 'null' }) do
+      for _, part in ipairs({ entry[1], entry[3], verdict, read and row.body or 'null' }) do
         reply[#reply + 1] = part
       end
     end

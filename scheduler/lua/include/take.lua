@@ -1,5 +1,5 @@
 -- take(lane, lanes, now, t, room): move rows from the head of a lane into the lease that `t` builds; false: it is closed.
--- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, rows, held, reply, seen, taken, bytes, moved}
+-- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, rows, held, reply, seen, met, taken, bytes, moved}
 -- A lease is of one shape and has no recipient twice, so the first row that differs closes it and stays where it is.
 -- Rows looked at beyond those that may leave: expired and refused ones go without room.
 local SKIPS = 8
@@ -15,12 +15,12 @@ end
 local function take(lane, lanes, now, t, room)
   local want = math.min(t.max_rows - #t.rows, room + SKIPS)
   local raws = redis.call('LRANGE', lane.key, -want, -1)
-  local gone, open = 0, true
+  local gone, open, any_kept = 0, true, redis.call('EXISTS', t.kept) == 1
   for i = #raws, 1, -1 do
     local raw = raws[i]
     local row = judge(t, raw, lane.step, now)
-    if t.seen['id ' .. row.id] or redis.call('HEXISTS', t.leased, row.id) == 1
-      or redis.call('HEXISTS', t.kept, row.id) == 1 then
+    if t.seen[row.id] or redis.call('HEXISTS', t.leased, row.id) == 1
+      or any_kept and redis.call('HEXISTS', t.kept, row.id) == 1 then
       t.moved = t.moved + 1 -- the same id twice is one message
     elseif row.step ~= lane.step then
       redis.call('LPUSH', lanes[row.step], raw)
@@ -28,20 +28,20 @@ local function take(lane, lanes, now, t, room)
     elseif row.verdict == 'send' and row.not_before > now then
       redis.call('HSET', t.kept, row.id, row.step .. raw)
       redis.call('ZADD', t.deferred, int(math.ceil(row.not_before / 1000)), row.id)
-      t.moved = t.moved + 1
+      t.moved, any_kept = t.moved + 1, true
     else
       local sends = row.verdict == 'send'
-      open = not (sends and (room < 1 or t.seen['to ' .. row.to] or (t.shape or row.shape) ~= row.shape))
+      open = not (sends and (room < 1 or t.met[row.to] or (t.shape or row.shape) ~= row.shape))
         and (#t.rows == 0 or t.bytes + #row.body <= t.max_bytes)
       if not open then
         break
       end
       if sends then
-        t.taken, room, t.shape, t.seen['to ' .. row.to] = t.taken + 1, room - 1, row.shape, true
+        t.taken, room, t.shape, t.met[row.to] = t.taken + 1, room - 1, row.shape, true
       end
-      t.bytes, t.seen['id ' .. row.id] = t.bytes + #row.body, true
-      t.rows[#t.rows + 1] = { row.id, sends and 1 or 0 }
-      t.held[#t.held + 1], t.held[#t.held + 2] = row.id, row.step .. raw
+      t.bytes, t.seen[row.id] = t.bytes + #row.body, true
+      t.rows[#t.rows + 1] = { row.id, sends and 1 or 0, row.step }
+      t.held[#t.held + 1], t.held[#t.held + 2] = row.id, raw
       local n, reply = #t.reply, t.reply
       reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = row.id, row.step, row.verdict, row.body
     end
