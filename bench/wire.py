@@ -71,6 +71,7 @@ def headway_worker(place: Place) -> tuple[list[str], dict[str, str]]:
         "HEADWAY_REDIS_URL": place.url,
         "HEADWAY_NUMBERS": NUMBER,
         "HEADWAY_TPS": str(place.rate),
+        "HEADWAY_PUSH_PER_MINUTE": "1000000",  # no quota
         "HEADWAY_PROVIDER_URL": place.sink,
         "HEADWAY_PROVIDER_TOKEN": "bench",
         "HEADWAY_LOG": "json",

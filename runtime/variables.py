@@ -165,7 +165,6 @@ BY_NAME: Final[Mapping[str, Variable[Any]]] = {variable.full_name: variable for 
 NOT_YET: Final[Mapping[str, str]] = {
     "HEADWAY_APP_SECRET": "webhooks of the Cloud API don't come in yet",
     "HEADWAY_EVENT_WEBHOOK": "receipts are not charged by forecast yet",
-    "HEADWAY_PUSH_PER_MINUTE": "the provider's request quota is not kept yet",
     "HEADWAY_RECEIPTS": "receipts are not forecast yet",
     "HEADWAY_UNCERTAIN": "uncertain messages are kept, neither sent again nor given up",
     "HEADWAY_UNCERTAIN_WAIT": "uncertain messages are kept, neither sent again nor given up",

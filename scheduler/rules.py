@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runtime.settings import NumberSettings
+from scheduler.quota import UNLIMITED, account_of
 
 #: Lua hands over some 8,000 values at once, four a row; a script that fails there has written already.
 MOST_ROWS = 1000
+
+#: Enough that one lease after the other keeps a fast number busy.
+USUAL_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,10 @@ class NumberRules:
     receipts: tuple[str, ...] = ("delivered", "read")
     event_webhook: bool = True
     shards: int = 1
-    #: None where the provider has no request quota.
+    #: None where the provider counts no requests.
     quota: Quota | None = None
     shape_fields: tuple[str, ...] = ()
-    max_rows: int = 100
+    max_rows: int = USUAL_ROWS
     #: A lease is capped by bytes too, so that one Celery message stays small.
     max_bytes: int = 256 * 1024
 
@@ -67,6 +71,9 @@ def rules_of(own: NumberSettings, *, lease_ttl_ms: int, shape_fields: tuple[str,
         receipts=own.receipts,
         event_webhook=own.event_webhook,
         shards=own.shards,
+        quota=Quota(account_of(own.provider, own.provider_token.reveal()), own.push_per_minute),
         lease_ttl_us=lease_ttl_ms * 1000,
         shape_fields=shape_fields,
+        # Where requests are few, one carries whatever the window lets go.
+        max_rows=MOST_ROWS if own.push_per_minute < UNLIMITED else USUAL_ROWS,
     )

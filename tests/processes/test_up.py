@@ -38,6 +38,7 @@ START = timedelta(seconds=60)
 def up(home: Path, *, provider: str = "http://127.0.0.1:9") -> Iterator[tuple[RunningProcess, str]]:
     """`headway up` that is ready, and its address. Nothing listens at the default provider."""
     env = {"HEADWAY_HOME": str(home), "HEADWAY_PROVIDER_URL": provider, "HEADWAY_TPS": "50"}
+    env["HEADWAY_PUSH_PER_MINUTE"] = "1000000"  # no quota
     with RunningProcess([HEADWAY, "up", "--port", "0"], env=env, cwd=home.parent) as running:
         url = running.wait_for_line(r"^Headway is up on (http://\S+)", timeout=START)[1]
         yield running, url

@@ -120,6 +120,7 @@ class House:
             "HEADWAY_NUMBERS": ",".join(numbers),
             "HEADWAY_PROVIDER_URL": self.sink,
             "HEADWAY_TPS": "500",
+            "HEADWAY_PUSH_PER_MINUTE": "1000000",  # no quota
             "HEADWAY_LEASE_TTL": "3",
             "HEADWAY_LOG": "json",
             "FAULT_POINT": fault,

@@ -8,11 +8,12 @@
 -- urgent all of them, high half, normal and bulk none. Without spare ones they take the turn, and share its request; if it
 -- is further away than PATIENCE they don't wait for it. The last LAST of the quota is never for a batch.
 local SPARE, LAST, LATER, SAVED, WANTING_US, PATIENCE_US = 0.2, 0.05, 0.3, 3, 5000000, 900000
+local UNLIMITED = 1000000
 
 -- slots(a, now): the quota as it stands, or nil where there is none. Writes nothing.
 local function slots(a, now)
   local limit = ARGV[12] ~= '' and (a.live.push_per_minute or tonumber(ARGV[12])) or 0
-  if limit < 1 then
+  if limit < 1 or limit >= UNLIMITED then
     return nil
   end
   local others = redis.call('ZCOUNT', KEYS[17], '(' .. int(now), '+inf')
