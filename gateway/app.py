@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from gateway.health import HealthEndpoints
 from gateway.messages import MessageEndpoint, MessageRecord
-from gateway.numbers import NumberChange, NumberEndpoints, NumberFigures, NumberList
+from gateway.numbers import NumberChange, NumberDetail, NumberEndpoints, NumberList
 from gateway.openapi import describe
 from gateway.parts import Parts
 from gateway.problems import HttpProblem, handle, handle_fault, json_response
@@ -60,8 +60,8 @@ def endpoints(parts: Parts) -> list[Endpoint]:
         Endpoint("POST", "/api/v2/check-balance", status.balance, takes=StatusRequest, auth="body"),
         Endpoint("GET", "/v1/messages/{id}", message.get, gives=MessageRecord, auth="bearer"),
         Endpoint("GET", "/v1/numbers", number.list, gives=NumberList, auth="bearer"),
-        Endpoint("GET", "/v1/numbers/{number}", number.get, gives=NumberFigures, auth="bearer"),
-        Endpoint("PATCH", "/v1/numbers/{number}", number.patch, takes=NumberChange, gives=NumberFigures, auth="bearer"),
+        Endpoint("GET", "/v1/numbers/{number}", number.get, gives=NumberDetail, auth="bearer"),
+        Endpoint("PATCH", "/v1/numbers/{number}", number.patch, takes=NumberChange, gives=NumberDetail, auth="bearer"),
         Endpoint("GET", "/healthz", health.alive),
         Endpoint("GET", "/readyz", health.ready),
     ]

@@ -11,6 +11,9 @@ from starlette.requests import Request
 from gateway.problems import Unauthorised
 from runtime.secret import Secret
 
+#: Hexadecimal digits of a token's fingerprint.
+_FINGERPRINT = 8
+
 
 def same(secret: Secret, given: str) -> bool:
     """Whether a stranger gave this secret; takes as long for a near miss as for any other. No secret: nobody did."""
@@ -36,11 +39,15 @@ class Tokens:
             found |= hmac.compare_digest(known, digest)
         return found
 
-    def require_bearer(self, request: Request) -> None:
-        """Let only callers with `Authorization: Bearer <token>` pass. Raises Unauthorised."""
+    def require_bearer(self, request: Request) -> str:
+        """Let only callers with `Authorization: Bearer <token>` pass; return who it is: the token's fingerprint.
+
+        The fingerprint tells tokens apart and gives none away. Raises Unauthorised.
+        """
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self.knows(given.strip()):
             raise Unauthorised("Authorization: give one of the tokens of HEADWAY_API_TOKENS, as in `Bearer <token>`")
+        return _digest(given.strip()).hex()[:_FINGERPRINT]
 
     def require_in_body(self, given: object) -> None:
         """Let only bodies with one of the tokens in `token` pass. Raises Unauthorised."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-import msgspec
 import redis
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
@@ -14,14 +15,18 @@ from starlette.responses import Response
 from gateway.body import SMALL_LIMIT, parse_object, read, shown
 from gateway.parts import Parts
 from gateway.problems import BadRequest, NotFound, json_response
+from headway.errors import SettingError
 from headway.message import NUMBER
 from runtime import variables
 from runtime.parsing import did_you_mean
+from runtime.settings import NumberSettings
 from runtime.telemetry import Event, get_logger
-from scheduler import control, figures
+from scheduler import control, figures, limits, live
+from scheduler.rules import rules_of
 
 #: Characters of who decided something.
 _BY_LONGEST = 100
+_CHANGEABLE = (*live.BY_NAME, "paused")
 
 _log = get_logger("gateway")
 
@@ -56,13 +61,37 @@ class NumberList(Struct):
     numbers: list[NumberFigures]
 
 
-class NumberChange(Struct, forbid_unknown_fields=True):
-    """What to change: `tps` null clears the live value, so that the environment's holds again; `by` says who decided.
+class NumberDetail(NumberFigures, kw_only=True):
+    """One number, and why it sends what it sends, as `headway explain <number> --json` has it.
 
-    What is left out stays as it is.
+    `limits`: each with its value, what is used of it, and where it comes from. `classes`: whether each may leave now,
+    or what it waits for and until when. `changes`: who set what, when and from where, the newest first. `ignored`:
+    values that were written by hand and can't be.
+    """
+
+    now_ms: int
+    limits: list[dict[str, Any]]
+    classes: list[dict[str, Any]]
+    ignored: list[dict[str, str | None]]
+    changes: list[dict[str, str | int | None]]
+
+
+class NumberChange(Struct, forbid_unknown_fields=True):
+    """What to change, with the bounds of the environment variables: all of it or nothing.
+
+    null clears a live value, so that the environment's holds again; what is left out stays as it is. `headroom` and
+    `floor` are shares of the TPS, `guard` is in seconds, `receipts` is `delivered,read`, `delivered` or `none`,
+    `event_webhook` is `on` or `off`; `by` says who decided.
     """
 
     tps: int | float | str | UnsetType | None = UNSET
+    headroom: int | float | str | UnsetType | None = UNSET
+    floor: int | float | str | UnsetType | None = UNSET
+    in_flight: int | str | UnsetType | None = UNSET
+    guard: int | float | str | UnsetType | None = UNSET
+    push_per_minute: int | str | UnsetType | None = UNSET
+    receipts: str | UnsetType | None = UNSET
+    event_webhook: str | bool | UnsetType | None = UNSET
     paused: bool | UnsetType = UNSET
     by: str = "http"
 
@@ -88,19 +117,29 @@ class NumberEndpoints:
         return await self._shown(await self._known(request))
 
     async def patch(self, request: Request) -> Response:
-        """Change a number's TPS, or let it rest, in every process from the next lease on."""
-        self._parts.tokens.require_bearer(request)
+        """Change a number's TPS or what else a lease reads, or let it rest, in every process from the next lease on."""
+        fingerprint = self._parts.tokens.require_bearer(request)
         number = await self._known(request)
-        change = _change(parse_object(await read(request, limit=SMALL_LIMIT)))
-        tps_milli = _milli(change.tps)
-        await self._parts.ask(lambda client: _apply(client, number, change, tps_milli))
-        told = {name: value for name in ("tps", "paused") if (value := getattr(change, name)) is not UNSET}
-        _log.info(Event.NUMBER_CHANGED, number=number, by=change.by, **told)
+        body = parse_object(await read(request, limit=SMALL_LIMIT))
+        by, told = _change(body)
+        where = f"token {fingerprint} from {request.client.host if request.client else 'nowhere'}"
+        own = self._parts.settings.number(number)
+        try:
+            await self._parts.ask(lambda client: _apply(client, own, told, by=by, where=where))
+        except SettingError as error:
+            raise BadRequest(str(error)) from None
+        _log.info(Event.NUMBER_CHANGED, number=number, by=by, where=where, **told)
         return await self._shown(number)
 
     async def _shown(self, number: str) -> Response:
         settings = self._parts.settings
-        return json_response(await self._parts.ask(lambda client: figures.read(client, settings, number).as_json()))
+        rules = rules_of(settings.number(number), lease_ttl_ms=settings.lease_ttl_ms)
+
+        def detail(client: redis.Redis) -> dict[str, Any]:
+            explained = limits.read(client, settings, number, rules).as_json()
+            return {**figures.read(client, settings, number).as_json(), **explained}
+
+        return json_response(await self._parts.ask(detail))
 
     async def _known(self, request: Request) -> str:
         """Return the path's number, if anybody has heard of it: a mistyped one is neither shown nor paused."""
@@ -114,38 +153,50 @@ class NumberEndpoints:
         raise NotFound(f"no worker and no message knows {shown(number)}: check it, or name it in HEADWAY_NUMBERS first")
 
 
-def _change(body: Mapping[str, Any]) -> NumberChange:
-    fields = NumberChange.__struct_fields__
-    for name in body:
-        if name not in fields:
-            near = did_you_mean(name, fields)
-            raise BadRequest(f"{shown(name)}: can't be changed{near}; there is {', '.join(fields)}")
+def _change(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return who decided, and what: numbers as text, None to clear, `paused` as it is. Raises BadRequest."""
+    told = {name: value for name, value in body.items() if name != "by"}
+    for name in told:
+        if name not in NumberChange.__struct_fields__:
+            raise BadRequest(_unknown(name))
     for name, meaning in (("paused", "true or false"), ("by", "text")):
         if name in body and not isinstance(body[name], bool if name == "paused" else str):
             raise BadRequest(f"{name}: must be {meaning}")
-    if "tps" not in body and "paused" not in body:
-        raise BadRequest("tps, paused: there is nothing to change")
-    try:
-        change = msgspec.convert(body, NumberChange)
-    except msgspec.ValidationError:
-        raise BadRequest("tps: must be a number, as in 20 or 0.5, or null to clear the live value") from None
-    if not change.by.strip() or len(change.by) > _BY_LONGEST or not change.by.isprintable():
+    if not told:
+        raise BadRequest(f"{', '.join(_CHANGEABLE)}: there is nothing to change")
+    by = body.get("by", "http")
+    if not by.strip() or len(by) > _BY_LONGEST or not by.isprintable():
         raise BadRequest(f"by: must have 1 to {_BY_LONGEST} printable characters")
-    return change
+    return by, {name: value if name == "paused" else _text(name, value) for name, value in told.items()}
 
 
-def _milli(tps: float | str | UnsetType | None) -> int | None:
-    """Return the TPS in thousandths, by the same rules as HEADWAY_TPS. Raises BadRequest."""
-    if tps is None or tps is UNSET:
-        return None
-    try:
-        return variables.TPS.read(str(tps))
-    except ValueError as error:
-        raise BadRequest(f"tps: {error}") from None
+def _unknown(name: str) -> str:
+    """Say what to do about a setting that can't be changed here."""
+    if name.isidentifier() and name.isascii() and f"{variables.PREFIX}{name.upper()}" in variables.BY_NAME:
+        try:
+            live.setting(name)
+        except SettingError as error:
+            return str(error)
+    fields = NumberChange.__struct_fields__
+    return f"{shown(name)}: can't be changed{did_you_mean(name, fields)}; there is {', '.join(fields)}"
 
 
-def _apply(client: redis.Redis, number: str, change: NumberChange, tps_milli: int | None) -> None:
-    if change.tps is not UNSET:
-        control.set_tps(client, number, tps_milli, by=change.by)
-    if change.paused is not UNSET:
-        (control.pause if change.paused else control.resume)(client, number, by=change.by)
+def _text(name: str, value: object) -> str | None:
+    """Return a JSON value as it would be written in the environment; None clears. Raises BadRequest."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        if name == "event_webhook":
+            return "on" if value else "off"
+    elif isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return f"{Decimal(value if isinstance(value, int) else repr(value)):f}"
+    kind = "text" if name in ("receipts", "event_webhook") else "a number, as in 20 or 0.5,"
+    raise BadRequest(f"{name}: must be {kind} or null to clear the live value")
+
+
+def _apply(client: redis.Redis, own: NumberSettings, told: Mapping[str, Any], *, by: str, where: str) -> None:
+    changes = {name: value for name, value in told.items() if name != "paused"}
+    fields = control.checked(changes, own=own, live=control.read(client, own.number))
+    if "paused" in told:
+        fields["paused"] = "1" if told["paused"] else ""
+    control.change(client, own.number, fields, by=by, where=where)

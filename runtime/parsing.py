@@ -112,7 +112,7 @@ def items(text: str) -> tuple[str, ...]:
         raise ValueError("has an empty item; write a list like a,b")
     twice = next((item for item in found if found.count(item) > 1), None)
     if twice is not None:
-        raise ValueError(f"{twice!r} is given twice; keep one")
+        raise ValueError(f"{_short(twice)!r} is given twice; keep one")
     return found
 
 

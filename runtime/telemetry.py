@@ -72,7 +72,7 @@ class Event(StrEnum):
     REQUEST_FAILED = "request_failed"
     #: A large push was accepted in part only: the server refused or went away in the middle [push, accepted, rows].
     PUSH_CUT = "push_cut"
-    #: A person changed a number over HTTP [number, by, tps, paused].
+    #: A person changed a number over HTTP [number, by, where, and each setting that was named].
     NUMBER_CHANGED = "number_changed"
     #: Webhooks of these numbers are taken from everybody: no HEADWAY_WEBHOOK_KEY is set [numbers].
     WEBHOOKS_OPEN = "webhooks_open"

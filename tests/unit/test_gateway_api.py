@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -111,7 +112,8 @@ def test_numbers_stand_as_they_do(door: Door, redis: redis_py.Redis) -> None:
     assert one["waiting"] == {"urgent": 1, "high": 0, "normal": 2, "bulk": 0}
     assert one["totals"] == {"send": 0, "inbound": 1, "delivered": 0, "read": 1}
     assert (one["tps"], one["tps_from"], one["paused"], one["spent"]) == (10, "default", False, 2)
-    assert one == {**door.get(f"/v1/numbers/{NUMBER}", **bearer()).json, "debt_ms": one["debt_ms"]}
+    detail = door.get(f"/v1/numbers/{NUMBER}", **bearer()).json
+    assert one == {**{name: detail[name] for name in one}, "debt_ms": one["debt_ms"]}
 
 
 def test_a_tps_set_live_holds_until_it_is_cleared(door: Door, redis: redis_py.Redis) -> None:
@@ -125,6 +127,47 @@ def test_a_tps_set_live_holds_until_it_is_cleared(door: Door, redis: redis_py.Re
         assert control.read(redis, NUMBER).tps_milli == milli
     told = door.call("PATCH", path, {"tps": None}, **bearer()).json
     assert (told["tps"], told["tps_from"], told["by"]) == (10, "default", "http")
+
+
+def test_all_that_a_lease_reads_can_be_changed_at_once(door: Door, redis: redis_py.Redis) -> None:
+    """As numbers or as text; who, when and from where is kept; null gives the environment's back."""
+    path = f"/v1/numbers/{NUMBER}"
+    change = {
+        "tps": 12.5, "headroom": 0.2, "floor": "0.05", "in_flight": 10, "guard": 0.01, "push_per_minute": 60,
+        "receipts": "delivered", "event_webhook": False, "by": "ada",
+    }  # fmt: skip
+    told = door.call("PATCH", path, change, **bearer()).json
+    assert {name: value.stored for name, value in control.read(redis, NUMBER).values.items()} == {
+        "tps": "12500", "headroom": "200000", "floor": "50000", "in_flight": "10", "guard": "10000",
+        "push_per_minute": "60", "receipts": "delivered", "event_webhook": "off",
+    }  # fmt: skip
+    limits = {limit["limit"]: limit for limit in told["limits"]}
+    assert (limits["headroom"]["value"], limits["headroom"]["by"], limits["receipts"]["value"]) == (
+        0.2,
+        "ada",
+        "delivered",
+    )
+    assert limits["headroom"]["where"] == f"token {hashlib.sha256(TOKEN.encode()).hexdigest()[:8]} from test"
+    assert TOKEN not in json.dumps(told)
+    told = door.call("PATCH", path, {"headroom": None, "receipts": None, "event_webhook": True}, **bearer()).json
+    assert control.read(redis, NUMBER).values.keys() == change.keys() - {"headroom", "receipts", "by"}
+    assert (told["changes"][0]["name"], told["changes"][0]["by"], len(told["changes"])) == ("event_webhook", "http", 11)
+
+
+def test_a_number_says_what_binds_each_class(door: Door, redis: redis_py.Redis) -> None:
+    """What waits, whether it may leave, for what it waits and until when; and what was written by hand and can't be."""
+    pushed(door.post("/api/v2/push", push_of("a", "b", priority="urgent")))
+    redis.hset(keys.settings(NUMBER), mapping={"tps_milli": "-5", "headroom_ppm": "many"})
+    told = door.get(f"/v1/numbers/{NUMBER}", **bearer()).json
+    assert told["classes"][0] == {
+        "unit": NUMBER, "class": "urgent", "waiting": 2, "may_leave": 10, "because": None, "until_ms": None,
+    }  # fmt: skip
+    assert [one["name"] for one in told["ignored"]] == ["tps", "headroom"]
+    assert told["tps"] == 10
+    scripts.run_all(redis, [meter.count(RULES, [Event(f"e{i}", Kind.INBOUND) for i in range(40)])])
+    bulk = door.get(f"/v1/numbers/{NUMBER}", **bearer()).json["classes"][3]
+    assert (bulk["may_leave"], bulk["because"]) == (0, "window")
+    assert bulk["until_ms"] > told["now_ms"]
 
 
 def test_a_number_rests_and_goes_on(door: Door, redis: redis_py.Redis) -> None:
@@ -149,6 +192,19 @@ def test_a_number_rests_and_goes_on(door: Door, redis: redis_py.Redis) -> None:
         ({"tps": True}, "tps:"),
         ({"tps": [1]}, "tps:"),
         ({"tps": "fast"}, "tps:"),
+        ({"tps": 12, "shards": 4}, "shards: can't be changed while running: set HEADWAY_SHARDS"),
+        ({"provider_token": "x"}, "provider_token: can't be changed while running"),
+        ({"headroom": 1}, "headroom: 1 is out of bounds; write TPS, as a share from 0 to 0.9"),
+        ({"tps": 12, "floor": 0.6}, "floor: 0.6 is out of bounds"),
+        ({"headroom": 0.9}, "their sum must be less than 1"),
+        ({"in_flight": 2.5}, "in_flight: 2.5 is finer than can be kept"),
+        ({"in_flight": 10**400}, "in_flight: 1000"),
+        ({"guard": float("1e-9")}, "guard: 0.000000001 is finer"),
+        ({"receipts": "read"}, "receipts: 'read' can't be alone"),
+        ({"receipts": ["delivered"]}, "receipts: must be text or null"),
+        ({"event_webhook": "off", "receipts": "none"}, "off charges receipts that nobody tells us of"),
+        ({"event_webhook": 1}, "event_webhook: '1' is unknown; write on or off"),
+        ({"push_per_minute": 0}, "push_per_minute: 0 is out of bounds"),
         ({"paused": 1}, "paused: must be true or false"),
         ({"paused": None}, "paused: must be true or false"),
         ({"paused": True, "by": ""}, "by: must have"),
