@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
-from bench._budget_curves import TOLERANCE, Curves
+from bench._budget_curves import Curves
 from bench._budget_sweep import Cell
 
 #: Of the oracle's sends, at the default headroom.
@@ -50,9 +50,12 @@ def of_sweep(cells: Sequence[Cell]) -> list[Check]:
     ]
 
 
-def of_curves(found: Sequence[Curves]) -> list[Check]:
-    """Check the curves: nowhere worse than window + debt, better where looking ahead must pay."""
-    checks = [_curve(both) for both in found]
+def of_curves(found: Sequence[Curves], *, tolerance: float) -> list[Check]:
+    """Check the curves: nowhere worse than window + debt, better where looking ahead must pay.
+
+    `tolerance`: the part of chance in a difference between two curves, a share of seconds; half of it in their mean.
+    """
+    checks = [_curve(both, tolerance) for both in found]
     lost = sum(point.inbound_lost for both in found if not both.oracle_lost for point in both.headway)
     full = sum(point.into_full for both in found for point in both.headway)
     checks.append(Check("curves: no inbound message lost", lost == 0, str(lost)))
@@ -71,12 +74,12 @@ def name(each: Cell) -> str:
     return f"{scene.tps} TPS, receipts {scene.receipts}, inbound {scene.inbound}" + (", groups" * (scene.members > 0))
 
 
-def _curve(both: Curves) -> Check:
+def _curve(both: Curves, tolerance: float) -> Check:
     gaps = both.gaps()
     beyond = len(both.headway) - len(gaps)
     mean = fmean(gaps) if gaps else 0.0
     better = both.situation in BETTER_IN
-    held = all(gap >= -TOLERANCE for gap in gaps) and (mean > 0 or not better)
+    held = all(gap >= -tolerance for gap in gaps) and mean > (0 if better else -tolerance / 2)
     seen = (
         f"seconds over TPS lower by {mean * 100:+.1f} points in the mean, {min(gaps, default=0.0) * 100:+.1f} at worst"
     )

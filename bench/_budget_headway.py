@@ -71,7 +71,7 @@ class Headway:
         ):
             client.script_load(scripts.load(room, name).source)
         self._client = client
-        self._heard: list[scripts.Call] = []
+        self._pending: list[scripts.Call] = []
         self._rules = rules_of(scene, headroom)
         self._members_of = scene.way().members_of
         self._lane = keys.lane(NUMBER, MessageClass.BULK)
@@ -86,9 +86,8 @@ class Headway:
         now = EPOCH_US + now_us
         lease_id = f"lease-{next(self._ids)}"
         call = leases.lease(self._rules, lease_id, HOLDER, now_us=now)
-        # What was heard is counted at its own time, but on the way with the lease: half the round trips.
-        heard, self._heard = self._heard, []
-        found = leases.decision(self._run(*heard, call)[-1])
+        # What happened since is told with its own time, but on the way with the lease: a third of the round trips.
+        found = leases.decision(self._run(call))
         if isinstance(found, Wait):
             return Answer(0, found.until_us - EPOCH_US if found.until_us else now_us + _AGAIN_US)
         if isinstance(found, Refuse):
@@ -98,19 +97,17 @@ class Headway:
     def hear(self, now_us: int, events: Sequence[Heard]) -> None:
         """Count what came in, as the gateway does: in one call."""
         came = [meter.Event(f"event-{next(self._events)}", meter.Kind(event.kind)) for event in events]
-        self._heard.append(meter.count(self._rules, came, now_us=EPOCH_US + now_us))
+        self._pending.append(meter.count(self._rules, came, now_us=EPOCH_US + now_us))
 
     def _send(self, grant: Grant, lease_id: str, now: int, row: int) -> int:
         ids = [leased.id for leased in grant.rows]
         if ids != [f"row-{index}" for index in range(row, row + len(ids))]:
             raise ValueError(f"rows left in another order than they came: {ids[:5]} at {row}")
         outcomes = [settle.Settlement(message_id, State.SENT) for message_id in ids]
-        begun, _ = self._run(
+        self._pending += [
             leases.begin(self._rules, lease_id, HOLDER, "token", now_us=now),
             settle.settle(NUMBER, lease_id, outcomes, record_ttl_s=600, now_us=now),
-        )
-        if leases.begun(begun) is not leases.Begun.BEGUN:
-            raise ValueError(f"a lease of this moment can't begin: {begun!r}")
+        ]
         return len(ids)
 
     def _push(self) -> None:
@@ -124,12 +121,15 @@ class Headway:
             message = Message(to=f"39333{row:07d}", text="Hello", class_=MessageClass.BULK)
         return seal(NUMBER, f"row-{row}", message)
 
-    def _run(self, *calls: scripts.Call) -> list[object]:
-        replies = scripts.run_all(self._client, calls)
-        for reply in replies:
+    def _run(self, last: scripts.Call) -> object:
+        """Run what is pending and `last`, in order; return what `last` answers."""
+        calls, self._pending = [*self._pending, last], []
+        for call, reply in zip(calls, replies := scripts.run_all(self._client, calls), strict=True):
             if isinstance(reply, redis.ResponseError):
                 raise reply
-        return replies
+            if call.script.name == "begin" and leases.begun(reply) is not leases.Begun.BEGUN:
+                raise ValueError(f"a lease of this moment can't begin: {reply!r}")
+        return replies[-1]
 
 
 @contextmanager

@@ -23,7 +23,8 @@ class Figures:
         over_share: share of arrivals, 0 to 1, whose trailing second holds more than TPS events.
         into_full: sends let go into a second known to be full (known: 100 ms before).
         sends: rows that arrived. They leave in a fixed order, so more rows is always more work done.
-        weight: transactions that these rows cost in the mean; a group's row weighs what its receipts weigh.
+        weight: what is compared: sends; where some go to groups, the transactions of sends and receipts, since a few
+            groups that left just before the end or just after it would decide.
         used: share of TPS that was used, 0 to 1: arrivals that got a turn, over TPS times the time awake.
         requests_most: most requests in any trailing minute.
     """
@@ -34,15 +35,15 @@ class Figures:
     over_share: float
     into_full: int
     sends: int
-    weight: float
+    weight: int
     used: float
     requests_most: int
 
 
 def live(scene: Scene, sender: Sender) -> Figures:
     """Let a sender live through a scene, and judge it."""
-    container, way = scene.container(), scene.way()
-    requests = run(container, sender, way, until_us=scene.until_us)
+    container = scene.container()
+    requests = run(container, sender, scene.way(), until_us=scene.until_us)
     seen = judge(container.record.events, tps=scene.tps)
     sends = seen.arrived.get("send", 0)
     return Figures(
@@ -52,18 +53,10 @@ def live(scene: Scene, sender: Sender) -> Figures:
         over_share=seen.over_share,
         into_full=seen.into_full,
         sends=sends,
-        weight=sum(weight(scene, way.members_of(row)) for row in range(sends)),
+        weight=sum(seen.arrived.values()) - seen.arrived.get("inbound", 0) if scene.members else sends,
         used=(sum(seen.arrived.values()) - seen.inbound_lost) / (scene.tps * scene.seconds),
         requests_most=_most_in_a_minute(requests),
     )
-
-
-def weight(scene: Scene, members: int) -> float:
-    """Return how many transactions a row costs in the mean, under the scene's first behaviour."""
-    b = scene.behaviours[0][1]
-    kinds = ("delivered", "read") if members else scene.kinds
-    receipts = b.delivered_share * (("delivered" in kinds) + b.read_share * ("read" in kinds))
-    return 1 + max(1, members) * receipts
 
 
 def _most_in_a_minute(requests: list[int]) -> int:

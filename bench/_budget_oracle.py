@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench._budget_conditions import SECOND_US, Scene
+from simulator.life import Life
 from simulator.timeline import Answer, Heard
 
 #: Bins in one turn; work is counted in bins, so an event is that much work, and a bin works off 1.
@@ -58,31 +59,34 @@ def schedule(scene: Scene) -> list[tuple[int, int]]:
     row = bin_ = 0
     while (at_us := way.awake_us(bin_ * room.bin_us)) < scene.until_us - way.wire_us:
         bin_ = max(bin_, -(-at_us // room.bin_us))
-        lands_us = at_us + way.wire_us
-        rows = 0
-        while rows < (_MOST_ROWS if scene.batch else 1):
-            members = way.members_of(row)
-            if rows and members:
-                break
-            fates = life.foreseen(lands_us, max(1, members))
-            kinds = _KINDS if members else scene.kinds
-            after = [
-                us for fate in fates for us, kind in zip(fate, _KINDS, strict=True) if us is not None and kind in kinds
-            ]
-            if not room.take([lands_us, *(lands_us + us for us in after)], group=members > 0):
-                break
-            for _ in fates:
-                life.receipts_us(lands_us)
-            rows, row = rows + 1, row + 1
-            if members:
-                break
+        rows, more = 0, True
+        while more and rows < (_MOST_ROWS if scene.batch else 1):
+            members = way.members_of(row + rows)
+            more = not (rows and members) and _placed(scene, life, room, at_us + way.wire_us, members)
+            rows += more
+            more = more and not members
         if rows:
             made.append((at_us, rows))
-            if gap_us:
-                bin_ = -(-(at_us + gap_us) // room.bin_us)
+            row += rows
+            bin_ = max(bin_, -(-(at_us + gap_us) // room.bin_us))
         else:
-            bin_ += 1
+            bin_ += 2 * _TURN if way.members_of(row) else 1
     return made
+
+
+def _placed(scene: Scene, life: Life, room: _Room, lands_us: int, members: int) -> bool:
+    """Place the next row where it lands, with its receipts, if there is room."""
+    if room.full(lands_us):
+        return False
+    count = max(1, members)
+    kinds = _KINDS if members else scene.kinds
+    fates = life.foreseen(lands_us, count)
+    after = [us for fate in fates for us, kind in zip(fate, _KINDS, strict=True) if us is not None and kind in kinds]
+    if not room.take([lands_us, *(lands_us + us for us in after)], group=members > 0):
+        return False
+    for _ in range(count):
+        life.receipts_us(lands_us)
+    return True
 
 
 class _Room:
@@ -100,6 +104,11 @@ class _Room:
             self._forced[bin_] = max(0, self._forced[bin_ - 1] + _TURN * self._inbound[bin_] - 1)
         self._arriving, self._behind = self._inbound.copy(), self._forced.copy()
         self._half_second = scene.tps * _TURN // 2
+
+    def full(self, at_us: int) -> bool:
+        """Say whether an arrival would find too much already: quick, for the many moments at which it would."""
+        bin_ = min(at_us // self.bin_us, self._bins)
+        return self._behind[bin_ - 1] > self._half_second + self._forced[bin_ - 1] + _TURN * self._inbound[bin_]
 
     def take(self, moments_us: Sequence[int], *, group: bool) -> bool:
         """Place one row and its receipts, if no arrival finds more work before it than it may."""

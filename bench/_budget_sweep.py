@@ -28,7 +28,7 @@ class Cell:
     figures: Mapping[str, Figures]
 
     def share(self, side: str) -> float:
-        """Return a side's sends over the oracle's; rows to groups weigh what they cost."""
+        """Return a side's sends over the oracle's (`Figures.weight`)."""
         spans = {"outbound only": _DROWNS} if self.scene.members else {}
         return self.figures[side].weight * spans.get(side, 1) / max(1.0, self.figures["oracle"].weight)
 

@@ -28,16 +28,20 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How long the scenes are: events of a sweep's scene, seconds of a situation, and how many seeds."""
+    """How long the scenes are: events of a sweep's scene, seconds of a situation, and how many seeds.
+
+    `tolerance`: what chance makes of a difference between two curves of this length.
+    """
 
     events: int
     seconds: int
     seeds: int
     behaviours: tuple[str, ...]
+    tolerance: float
 
 
-QUICK = Size(events=1_200, seconds=180, seeds=1, behaviours=("gamma",))
-FULL = Size(events=12_000, seconds=900, seeds=3, behaviours=("gamma", "two-humped"))
+QUICK = Size(events=1_000, seconds=180, seeds=1, behaviours=("gamma",), tolerance=0.04)
+FULL = Size(events=10_000, seconds=600, seeds=3, behaviours=("gamma", "two-humped"), tolerance=0.015)
 
 
 def swept(size: Size, headway: MakeSender) -> list[checks.Check]:
@@ -54,7 +58,7 @@ def curved(
     print(f"\n## Curves: {title}, {size.seeds} seed(s)\n", flush=True)
     by_seed: list[list[Scene]] = [list(situations.scenes(seed)) for seed in situations.seeds[: size.seeds]]
     found = all_curves(list(zip(*by_seed, strict=True)), headway, say=_say)
-    return found, checks.of_curves(found)
+    return found, checks.of_curves(found, tolerance=size.tolerance)
 
 
 def main() -> None:
