@@ -27,7 +27,7 @@ from runtime.scripts import Call
 from scheduler.rules import NumberRules
 
 #: Rows of one sort, and of one drain: about a millisecond of the server's time.
-SORT_ROWS = 200
+SORT_ROWS = 100
 DRAIN_ROWS = 1000
 
 _OTHER_THAN_DIGITS = re.compile(r"[^0-9]+")
