@@ -35,8 +35,9 @@ def _in_full(one: NumberFigures, *, most: int, width: int) -> Table:
     for class_, rows in one.waiting.items():
         colour = COLOURS[class_]
         lanes.add_row(Text(class_, colour), Text(bar(rows, most, width=width), colour), f"{rows:,} waiting")
-    spent = Text(bar(one.spent, one.tps_milli / 1000, width=width), "green")
-    lanes.add_row("last second", spent, f"{one.spent:,} of {rate(one.tps_milli):,}")
+    may_spend = one.tps_milli * max(1, len(one.shards))
+    spent = Text(bar(one.spent, may_spend / 1000, width=width), "green")
+    lanes.add_row("last second", spent, f"{one.spent:,} of {rate(may_spend):,}")
     parked = f"leased {one.leased:,}   deferred {one.deferred:,}   uncertain {one.uncertain:,}   dead {one.dead:,}"
     totals = "   ".join(f"{kind} {events:,}" for kind, events in one.totals.items())
     grid = Table.grid()
@@ -44,12 +45,28 @@ def _in_full(one: NumberFigures, *, most: int, width: int) -> Table:
     grid.add_row(lanes)
     grid.add_row(Text(parked, "red" if one.uncertain or one.dead else ""))
     grid.add_row(Text(f"so far: {totals}", "dim"))
+    if one.shards:
+        grid.add_row(_shards(one, width=width))
     grid.add_row("")
     return grid
 
 
+def _shards(one: NumberFigures, *, width: int) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(width=11)
+    table.add_column(width=width)
+    table.add_column(justify="right")
+    for shard, own in enumerate(one.shards):
+        spent = Text(bar(own.spent, one.tps_milli / 1000, width=width), "green")
+        behind = f"   {own.debt_ms / 1000:.1f} s behind" if own.debt_ms else ""
+        told = f"{own.spent:,} of {rate(one.tps_milli):,}   {sum(own.waiting.values()):,} waiting{behind}"
+        table.add_row(Text(f"shard {shard}", "dim"), spent, told)
+    return table
+
+
 def _title(one: NumberFigures) -> Text:
-    title = Text.assemble((one.number, "bold"), f"   {rate(one.tps_milli)} TPS ({one.tps_from})")
+    each = f" on each of {len(one.shards)} shards" if one.shards else ""
+    title = Text.assemble((one.number, "bold"), f"   {rate(one.tps_milli)} TPS{each} ({one.tps_from})")
     if one.debt_ms:
         title.append(f"   {one.debt_ms / 1000:.1f} s behind", "yellow")
     if one.paused:
@@ -68,7 +85,8 @@ def _overview(found: Sequence[NumberFigures]) -> Table:
         table.add_column(name, justify="right")
     for one in found:
         number = Text.assemble(one.number, (" paused" if one.paused else "", "red"))
-        spent = Text(f"{bar(one.spent, one.tps_milli / 1000, width=8):<8} {one.spent:,}", "green")
+        may_spend = one.tps_milli * max(1, len(one.shards)) / 1000
+        spent = Text(f"{bar(one.spent, may_spend, width=8):<8} {one.spent:,}", "green")
         waiting = (f"{rows:,}" for rows in one.waiting.values())
         parked = f"{one.deferred + one.uncertain:,}"
         table.add_row(number, f"{rate(one.tps_milli):,}", spent, *waiting, f"{one.leased:,}", parked, f"{one.dead:,}")

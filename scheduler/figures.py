@@ -12,16 +12,19 @@ from typing import Any
 import redis
 
 from headway import keys
-from headway.classes import MessageClass
 from runtime.settings import Settings
 from runtime.variables import TPS
-from scheduler import control, meter
+from scheduler import control, shards
 from scheduler.control import Live
+from scheduler.unit_figures import UnitFigures, read_units, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberFigures:
-    """One number at one moment. `waiting` is by class; `spent` are the events charged in the trailing window."""
+    """One number at one moment. `waiting` is by class; `spent` are the events charged in the trailing window.
+
+    With several shards TPS is that of each, the debt that of the one furthest behind, and all else the sum of all.
+    """
 
     number: str
     tps_milli: int
@@ -41,9 +44,12 @@ class NumberFigures:
     debt_ms: int
     #: Events so far, by kind: send, inbound, delivered, read.
     totals: Mapping[str, int]
+    #: Those in force, when there are several.
+    shards: tuple[UnitFigures, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints and the HTTP API answers, keys in their documented order."""
+        each = [{"shard": shard, **one.as_json()} for shard, one in enumerate(self.shards)]
         return {
             "number": self.number,
             "tps": rate(self.tps_milli),
@@ -59,6 +65,7 @@ class NumberFigures:
             "spent": self.spent,
             "debt_ms": self.debt_ms,
             "totals": dict(self.totals),
+            **({"shards": each} if each else {}),
         }
 
 
@@ -71,19 +78,11 @@ def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
     """Return the figures of a number. Raises SettingError when it isn't one."""
     live = control.read(client, number)
     tps_milli, tps_from = allowed(live, settings, number)
-    now_us = server_now_us(client)
-    window_us = max(1_000_000, -(-1_000_000_000 // tps_milli))
-    with client.pipeline(transaction=False) as pipe:
-        for lane in keys.lanes(number):
-            pipe.llen(lane)
-        pipe.hlen(keys.leased(number))
-        for parked in (keys.deferred, keys.uncertain, keys.dead):
-            pipe.zcard(parked(number))
-        # The meter's own running total is brought up to date by the next lease only: an idle number's is old.
-        pipe.zrange(keys.window(number), f"({now_us - window_us}", "+inf", byscore=True)
-        *counts, window = pipe.execute()
-    spent = meter.spent(client, number)
-    drained_ue = max(0, now_us - spent.backlog_at_us) * tps_milli // 1000
+    agreed = shards.read(client, number)
+    units = agreed.all_units(number)
+    found = dict(zip(units, read_units(client, units, tps_milli, now_us=server_now_us(client)), strict=True))
+    all_of_it = total(list(found.values()))
+    in_force = agreed.units(number)
     return NumberFigures(
         number=number,
         tps_milli=tps_milli,
@@ -91,14 +90,15 @@ def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
         paused=live.paused,
         by=live.by,
         at_ms=live.at_ms,
-        waiting=dict(zip((class_.value for class_ in MessageClass), counts[:4], strict=True)),
-        leased=counts[4],
-        deferred=counts[5],
-        uncertain=counts[6],
-        dead=counts[7],
-        spent=sum(int(entry.rpartition(b":")[2]) for entry in window),
-        debt_ms=max(0, spent.backlog_ue - drained_ue) // tps_milli,
-        totals={"send": spent.send, "inbound": spent.inbound, "delivered": spent.delivered, "read": spent.read},
+        waiting=all_of_it.waiting,
+        leased=all_of_it.leased,
+        deferred=all_of_it.deferred,
+        uncertain=all_of_it.uncertain,
+        dead=all_of_it.dead,
+        spent=all_of_it.spent,
+        debt_ms=all_of_it.debt_ms,
+        totals=all_of_it.totals,
+        shards=tuple(found[unit] for unit in in_force) if len(in_force) > 1 else (),
     )
 
 
@@ -120,7 +120,8 @@ def source(settings: Settings, number: str) -> str:
 
 def known(client: redis.Redis, settings: Settings, number: str) -> bool:
     """Whether anybody has heard of a number: HEADWAY_NUMBERS, a worker, a publisher or the meter."""
-    traces = (*keys.lanes(number), keys.declared(number), keys.meter(number), keys.settings(number), keys.kept(number))
+    traces = [*keys.lanes(number), keys.declared(number), keys.meter(number), keys.settings(number), keys.kept(number)]
+    traces.append(keys.shards(number))
     return number in settings.numbers or bool(client.exists(*traces))
 
 

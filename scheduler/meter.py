@@ -8,7 +8,7 @@ calculated based on receiving, sending, delivery reports and read reports).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -85,7 +85,11 @@ def count(rules: NumberRules, events: Sequence[Event], *, now_us: int | None = N
 
 def spent(client: redis.Redis, number: str) -> Spent:
     """Read the meter as it was left by the last lease or count: what has left the window since still stands in it."""
-    fields = client.hgetall(keys.meter(number))
+    return spent_of(client.hgetall(keys.meter(number)))
+
+
+def spent_of(fields: Mapping[bytes | str, bytes | str]) -> Spent:
+    """Read the fields of a meter."""
     meter = {_text(name): int(_text(value)) for name, value in fields.items()}
     return Spent(
         send=meter.get("send", 0),

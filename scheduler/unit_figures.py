@@ -1,0 +1,100 @@
+"""How does each unit of a number stand, and how do all of them together?
+
+A unit is the number itself or one of its shards, those of former numbers of shards too: what still lies there counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from headway import keys
+from headway.classes import MessageClass
+from scheduler import meter
+
+#: Answers of the server for each unit: four lanes, leased, deferred, uncertain, dead, window, meter.
+_ANSWERS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFigures:
+    """One unit at one moment. `waiting` is by class, `spent` are the events charged in the trailing window, `debt_ms`
+    how far its container is behind, in milliseconds of its TPS; `totals` are the events so far, by kind.
+    """
+
+    waiting: Mapping[str, int]
+    leased: int
+    deferred: int
+    uncertain: int
+    dead: int
+    spent: int
+    debt_ms: int
+    totals: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures by name, in their documented order."""
+        return {
+            "waiting": dict(self.waiting),
+            "leased": self.leased,
+            "deferred": self.deferred,
+            "uncertain": self.uncertain,
+            "dead": self.dead,
+            "spent": self.spent,
+            "debt_ms": self.debt_ms,
+            "totals": dict(self.totals),
+        }
+
+
+def read_units(client: redis.Redis, units: Sequence[str], tps_milli: int, *, now_us: int) -> list[UnitFigures]:
+    """Return the figures of units in one round trip; `tps_milli` is the TPS of each, `now_us` the server's time."""
+    window_us = max(1_000_000, -(-1_000_000_000 // tps_milli))
+    with client.pipeline(transaction=False) as pipe:
+        for unit in units:
+            for lane in keys.lanes(unit):
+                pipe.llen(lane)
+            pipe.hlen(keys.leased(unit))
+            for parked in (keys.deferred, keys.uncertain, keys.dead):
+                pipe.zcard(parked(unit))
+            # The meter's own running total is brought up to date by the next lease only: an idle unit's is old.
+            pipe.zrange(keys.window(unit), f"({now_us - window_us}", "+inf", byscore=True)
+            pipe.hgetall(keys.meter(unit))
+        found = pipe.execute()
+    starts = range(0, len(found), _ANSWERS)
+    return [_figures(found[start : start + _ANSWERS], tps_milli, now_us) for start in starts]
+
+
+def total(units: Sequence[UnitFigures]) -> UnitFigures:
+    """Return the sum of all units; of their debts the longest, for they are worked off side by side."""
+    return UnitFigures(
+        waiting=_sum([one.waiting for one in units]),
+        leased=sum(one.leased for one in units),
+        deferred=sum(one.deferred for one in units),
+        uncertain=sum(one.uncertain for one in units),
+        dead=sum(one.dead for one in units),
+        spent=sum(one.spent for one in units),
+        debt_ms=max(one.debt_ms for one in units),
+        totals=_sum([one.totals for one in units]),
+    )
+
+
+def _figures(answers: Sequence[Any], tps_milli: int, now_us: int) -> UnitFigures:
+    *counts, window, fields = answers
+    spent = meter.spent_of(fields)
+    drained_ue = max(0, now_us - spent.backlog_at_us) * tps_milli // 1000
+    return UnitFigures(
+        waiting=dict(zip((class_.value for class_ in MessageClass), counts[:4], strict=True)),
+        leased=counts[4],
+        deferred=counts[5],
+        uncertain=counts[6],
+        dead=counts[7],
+        spent=sum(int(entry.rpartition(b":")[2]) for entry in window),
+        debt_ms=max(0, spent.backlog_ue - drained_ue) // tps_milli,
+        totals={"send": spent.send, "inbound": spent.inbound, "delivered": spent.delivered, "read": spent.read},
+    )
+
+
+def _sum(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    return {name: sum(part[name] for part in parts) for name in parts[0]}
