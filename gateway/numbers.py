@@ -31,12 +31,27 @@ _CHANGEABLE = (*live.BY_NAME, "paused")
 _log = get_logger("gateway")
 
 
+class ShardFigures(Struct, kw_only=True):
+    """One shard of a number with several; `shard` counts from 0."""
+
+    shard: int
+    waiting: dict[str, int]
+    leased: int
+    deferred: int
+    uncertain: int
+    dead: int
+    spent: int
+    debt_ms: int
+    totals: dict[str, int]
+
+
 class NumberFigures(Struct, kw_only=True):
     """One number at one moment, as `headway numbers --json` has it.
 
     `tps_from`: `live`, `workers` (the lowest that a running worker was started with), `default`, or an environment
     variable. `waiting` is by class. `spent`: events charged in the trailing window. `debt_ms`: how far its container
-    is behind. `by` and `at_ms`: who changed something live last, and when.
+    is behind. `by` and `at_ms`: who changed something live last, and when. With several `shards` (left out with one)
+    `tps` is that of each, `debt_ms` that of the one furthest behind, and all else the sum of all.
     """
 
     number: str
@@ -53,6 +68,7 @@ class NumberFigures(Struct, kw_only=True):
     spent: int
     debt_ms: int
     totals: dict[str, int]
+    shards: list[ShardFigures] | UnsetType = UNSET
 
 
 class NumberList(Struct):
