@@ -35,6 +35,8 @@ class Outcome:
         reason: one sentence for a person, at most TEXT_LIMIT characters.
         left: did the request begin to leave? False is a promise that no TPS was used.
         pause: must the whole number stop, because every next send would end the same way?
+        throttled: did the provider say "not so fast"? Then nothing was taken, and nothing is wrong with the row.
+        retry_after_ms: how long it wants to be left alone; 0 when it didn't say.
     """
 
     row_id: str
@@ -45,6 +47,8 @@ class Outcome:
     reason: str = ""
     left: bool = True
     pause: bool = False
+    throttled: bool = False
+    retry_after_ms: int = 0
 
 
 def all_alike(

@@ -10,12 +10,13 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from providers.base import Row
 from providers.outcomes import TEXT_LIMIT, Outcome, Verdict, all_alike, clean
+from providers.throttling import retry_after, throttled
 from providers.wire import Answer
 
 #: Digits at the end that make two spellings of a number the same recipient, if only one row has them.
@@ -29,8 +30,10 @@ class Rule:
     verdict: Verdict
     meaning: str
     pause: bool = False
+    throttled: bool = False
 
 
+_OVER_QUOTA = Rule(Verdict.RETRY, "over the provider's request quota", throttled=True)
 #: `status` in the body. Picky's own page "Status & Error Codes" couldn't be read: 100 is from their samples, the others
 #: are from clients written against that page, and the verdicts are our reading.
 STATUSES: Mapping[int, Rule] = MappingProxyType(
@@ -38,7 +41,7 @@ STATUSES: Mapping[int, Rule] = MappingProxyType(
         # Accepted and handed on, which isn't yet sent to the user. (Picky: "Sending Dynamic Messages")
         100: Rule(Verdict.SENT, "accepted"),
         # Service unavailable: nothing was taken, later is better. (clients)
-        101: Rule(Verdict.RETRY, "Picky's service is unavailable"),
+        101: Rule(Verdict.RETRY, "Picky's service is unavailable", throttled=True),
         # Token wrong, revoked, or of the other host version: each next send would fail too. (clients)
         401: Rule(Verdict.RETRY, "Picky refuses the token: check HEADWAY_PROVIDER_TOKEN and the URL", pause=True),
         # A bad request that stays bad. (clients)
@@ -47,15 +50,20 @@ STATUSES: Mapping[int, Rule] = MappingProxyType(
         403: Rule(Verdict.RETRY, "Picky says the balance is too low: top up, then resume", pause=True),
         # Phone automation only: the phone is offline and may come back. (clients)
         404: Rule(Verdict.RETRY, "Picky can't reach the connected phone"),
+        # As HTTP 429, should it come in the body.
+        429: _OVER_QUOTA,
     }
 )
-#: HTTP statuses that are plain enough without a known status in the body. All others stay uncertain, 5xx included: a
+#: HTTP statuses that are plain enough without a known status in the body. All others stay uncertain, 5xx mostly: a
 #: gateway's 502 or 504 says nothing of what was done behind it.
 _WRONG_ADDRESS = Rule(Verdict.RETRY, "no Push API at this address: check HEADWAY_PROVIDER_URL", pause=True)
 HTTP_HINTS: Mapping[int, Rule] = MappingProxyType(
     {
         # Over 90 requests a minute: "dropped and won't be processed". (Picky: "Rate Limits"; the 429: a client)
-        429: Rule(Verdict.RETRY, "over the provider's request quota"),
+        429: _OVER_QUOTA,
+        # "Currently unable to handle the request" (RFC 9110, 15.6.4), but front servers say it of others, too: whether
+        # anything was taken is only sure when the answer says when to come again.
+        503: Rule(Verdict.UNCERTAIN, "the provider is overloaded or being maintained", throttled=True),
         # A front server that points elsewhere, or has no such path or method, took nothing. (RFC 9110, 15.4 and 15.5)
         # 302 and 303 aren't here: sites answer a form that they did process with them.
         301: _WRONG_ADDRESS,
@@ -75,13 +83,16 @@ def read_answer(rows: Sequence[Row], answer: Answer) -> list[Outcome]:
     hint = HTTP_HINTS.get(answer.http_status, _UNKNOWN)
     rule = hint if status is None else STATUSES.get(status, hint)
     code = str(status) if status is not None else f"http_{answer.http_status}"
+    if rule.throttled and rule.verdict is Verdict.UNCERTAIN and answer.retry_after and not body.get("data"):
+        rule = replace(rule, verdict=Verdict.RETRY)
     if not body and rule is _UNKNOWN:
         reason = f"HTTP {answer.http_status} with a body that isn't Picky's"
         return all_alike([row.id for row in rows], Verdict.UNCERTAIN, code="not_json", reason=reason)
     said = clean(body.get("message"))
     # When the number must stop, our words name the setting to look at; otherwise the provider's own are closer.
     reason = said if said and not rule.pause else rule.meaning
-    return _row_outcomes(rows, body, rule=rule, code=clean(code), reason=reason)
+    outcomes = _row_outcomes(rows, body, rule=rule, code=clean(code), reason=reason)
+    return throttled(outcomes, retry_after(answer)) if rule.throttled else outcomes
 
 
 def _row_outcomes(rows: Sequence[Row], body: Mapping[str, Any], *, rule: Rule, code: str, reason: str) -> list[Outcome]:

@@ -39,6 +39,10 @@ class Answer:
 
     http_status: int
     body: bytes
+    #: The header's text: seconds or a date (RFC 9110, 10.2.3); empty when there was none.
+    retry_after: str = ""
+    #: When the answer was made, by its own clock.
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +134,5 @@ async def _read(response: aiohttp.ClientResponse) -> Answer | NoAnswer:
         if len(body) > ANSWER_LIMIT:
             response.close()
             return NoAnswer("too_large", f"the answer is larger than {ANSWER_LIMIT} bytes", left=True)
-    return Answer(response.status, bytes(body))
+    headers = response.headers
+    return Answer(response.status, bytes(body), headers.get("Retry-After", ""), headers.get("Date", ""))

@@ -42,7 +42,7 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
     n = rules.number
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
-        keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n), keys.throttle(n), *_request_logs(rules),
+        keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n), keys.throttle(n), *request_logs(rules),
     ]  # fmt: skip
     quota = rules.quota
     args = [
@@ -57,9 +57,9 @@ def decision(reply: Any) -> Decision:
     """Read what the lease script answered. Raises ValueError for an answer that it doesn't give."""
     match [_text(part) if index in (0, 3) else part for index, part in enumerate(reply[:4])]:
         case ["grant", int(now), int(deadline), charged]:
-            parts = [_text(part) for part in reply[4:]]
+            parts = [_text(part) for part in reply[5:]]
             rows = (LeasedRow(parts[i], int(parts[i + 1]), *parts[i + 2 : i + 4]) for i in range(0, len(parts), 4))
-            return Grant(now, deadline, int(charged), tuple(rows))
+            return Grant(now, deadline, int(charged), tuple(rows), int(reply[4]))
         case ["wait", int(now), int(until), because]:
             return Wait(now, until, Because(because))
         case ["refuse", int(now), because]:
@@ -104,7 +104,8 @@ def lost(client: redis.Redis, number: str, *, most: int = 50) -> list[str]:
     return [_text(lease_id) for lease_id in found]
 
 
-def _request_logs(rules: NumberRules) -> list[str]:
+def request_logs(rules: NumberRules) -> list[str]:
+    """Return the logs of an account's push requests: all of them, those that went alone, and who wants some."""
     account = rules.quota.account if rules.quota else NO_ACCOUNT
     return [keys.quota(account, name) for name in ("push", "push-alone", "push-wanting")]
 
