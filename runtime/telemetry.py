@@ -40,6 +40,12 @@ class Event(StrEnum):
     NUMBER_PAUSED = "number_paused"
     #: Processes were started with different TPS for a number; the lowest holds [number, ours_milli, lowest_milli].
     TPS_DIFFERS = "tps_differs"
+    #: Processes were started with different values of a setting for a number; each goes by its own [number, setting,
+    #: ours, others].
+    SETTINGS_DIFFER = "settings_differ"
+    #: A live value that was written by hand can't be: the last good one holds, or the environment's [number, setting,
+    #: value, holds].
+    SETTING_IGNORED = "setting_ignored"
     #: Processes were started with different shards for a number; the fewest hold [number, ours, fewest].
     SHARDS_DIFFER = "shards_differ"
     #: Another number of shards holds; what waits in the former ones is moved first [number, shards].

@@ -7,7 +7,7 @@ that any running process knows from its environment.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from runtime.scripts import Call
 from runtime.settings import NumberSettings
 from scheduler import live as table
 from scheduler.live import LiveSetting
+from scheduler.rules import NumberRules
 
 #: As HEADWAY_TPS: from 0.001 to 10,000,000 a second.
 MOST_TPS_MILLI = 10_000_000_000
@@ -84,6 +85,12 @@ class Live:
     ignored: tuple[Ignored, ...] = ()
     #: Who paused it, if it is.
     paused_by: Who | None = None
+    #: Process -> what its environment says, by field; see `declare`.
+    declared: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def said(self, name: str) -> tuple[str, ...]:
+        """Return the different values of a field that running workers were started with, sorted."""
+        return tuple(sorted({told[name] for told in self.declared.values() if name in told}))
 
     def over(self, own: NumberSettings) -> NumberSettings:
         """Return what holds for a number: these over its environment's."""
@@ -95,11 +102,20 @@ class Live:
 
 def read(client: redis.Redis, number: str) -> Live:
     """Return what holds now."""
+    return read_all(client, [number])[0]
+
+
+def read_all(client: redis.Redis, numbers: Sequence[str]) -> list[Live]:
+    """Return what holds now for several numbers, in one round trip."""
     with client.pipeline(transaction=False) as pipe:
-        pipe.hgetall(keys.settings(number))
-        pipe.hget(keys.declared(number), "lowest")
-        found, lowest = pipe.execute()
-    stored = {_text(name): _text(text) for name, text in found.items()}
+        for number in numbers:
+            pipe.hgetall(keys.settings(number))
+            pipe.hgetall(keys.declared(number))
+        found = [{_text(name): _text(text) for name, text in one.items()} for one in pipe.execute()]
+    return [_live(stored, declared) for stored, declared in zip(found[::2], found[1::2], strict=True)]
+
+
+def _live(stored: Mapping[str, str], declared: Mapping[str, str]) -> Live:
     values: dict[str, LiveValue] = {}
     ignored: list[Ignored] = []
     for setting in table.SETTINGS:
@@ -118,9 +134,10 @@ def read(client: redis.Redis, number: str) -> Live:
         paused=stored.get("paused") == "1",
         by=stored.get("by", ""),
         at_ms=_whole(stored.get("at_ms", "")),
-        lowest_declared_milli=int(lowest) if lowest else None,
+        lowest_declared_milli=_whole(declared.get("lowest", "")) or None,
         values=values,
         ignored=tuple(ignored),
+        declared={process: _declared(text) for process, text in declared.items() if process != "lowest"},
         paused_by=_who(_set(stored.get("paused.set", ""))) if stored.get("paused") == "1" else None,
     )
 
@@ -187,10 +204,29 @@ def history(client: redis.Redis, number: str, *, most: int = 100) -> list[Change
     return [_change(json.loads(_text(entry))) for entry in client.lrange(keys.changes(number), 0, most - 1)]
 
 
-def declare(number: str, process: str, tps_milli: int, *, now_us: int | None = None) -> Call:
-    """Build the call by which a process says what TPS its environment gives; it answers the lowest that any says."""
+def declare(number: str, process: str, tps_milli: int, *, told: str = "{}", now_us: int | None = None) -> Call:
+    """Build the call by which a process says what TPS its environment gives; it answers the lowest that any says.
+
+    `told`: what else its environment says, for people to compare; see `told_of`.
+    """
     time = "" if now_us is None else now_us
-    return Call(scripts.load("scheduler", "declare"), [keys.declared(number)], [time, process, tps_milli])
+    return Call(scripts.load("scheduler", "declare"), [keys.declared(number)], [time, process, tps_milli, told])
+
+
+def told_of(rules: NumberRules) -> str:
+    """Return what a process declares of its rules besides TPS and shards: texts by field, as in the settings hash."""
+    told = {
+        "headroom_ppm": str(rules.headroom_ppm),
+        "floor_ppm": str(rules.floor_ppm),
+        "in_flight": str(rules.in_flight),
+        "guard_us": str(rules.guard_us),
+        "counts": ",".join(rules.counts),
+        "receipts": table.listed(rules.receipts),
+        "event_webhook": "on" if rules.event_webhook else "off",
+    }
+    if rules.quota is not None:
+        told |= {"push_per_minute": str(rules.quota.per_minute), "account": rules.quota.account}
+    return json.dumps(told)
 
 
 def _value(setting: LiveSetting, stored: str, told: Mapping[str, Any]) -> tuple[LiveValue | None, Ignored | None]:
@@ -216,6 +252,12 @@ def _change(entry: Mapping[str, Any]) -> Change:
 
 def _who(told: Mapping[str, Any]) -> Who:
     return Who(str(told.get("by", "")), str(told.get("from", "")), _whole(str(told.get("at_ms", ""))))
+
+
+def _declared(text: str) -> Mapping[str, str]:
+    """Read a process's entry: TPS, when it ends, and JSON."""
+    told = _set(text.split(" ", 2)[-1])
+    return {name: str(value) for name, value in told.items()}
 
 
 def _set(text: str) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from delivery.settle import Ending, end, ended, rows_of
 from runtime.scripts import Call, run_all
 from runtime.telemetry import Event, get_logger
 from scheduler import control, leases
+from worker.differences import Differences
 from worker.engine import Engine
 from worker.registry import HeldLease
 from worker.resharding import Resharding
@@ -48,6 +49,7 @@ class Keeper:
         self._next = {self._renew: 0, self._sweep: 0, self._declare: 0}
         self._every = {self._renew: lease_ttl_us // 4, self._sweep: SWEEP_US, self._declare: DECLARE_US}
         self._told: dict[str, int] = {}
+        self._differences = Differences(engine.client, engine.rules)
         self._shards = Resharding(engine)
         self._away = False
         self._said_stopping = False
@@ -157,10 +159,12 @@ class Keeper:
 
     def _declare(self) -> None:
         numbers = self._engine.agenda.numbers()
-        ours = [self._engine.rules(number).tps_milli for number in numbers]
-        calls = [control.declare(n, self._engine.holder, tps) for n, tps in zip(numbers, ours, strict=True)]
+        rules = [self._engine.rules(number) for number in numbers]
+        ours, holder = [one.tps_milli for one in rules], self._engine.holder
+        calls = [control.declare(r.number, holder, r.tps_milli, told=control.told_of(r)) for r in rules]
         for number, tps, lowest in zip(numbers, ours, run_all(self._client, calls) if calls else [], strict=True):
             if isinstance(lowest, int) and lowest < tps and self._told.get(number) != lowest:
                 self._told[number] = lowest
                 log.warning(Event.TPS_DIFFERS, number=number, ours_milli=tps, lowest_milli=lowest)
         self._shards.agree(numbers)
+        self._differences.look(numbers)

@@ -58,8 +58,10 @@ class Resharding:
         if undecided and now_us >= self._again_us:
             self._again_us = now_us + UNDECIDED_US
             # First its TPS: who has declared that, and says nothing of shards, means one.
-            rules = self._engine.rules
-            run_all(self._client, [control.declare(n, self._engine.holder, rules(n).tps_milli) for n in undecided])
+            rules = [self._engine.rules(number) for number in undecided]
+            holder = self._engine.holder
+            declared = [control.declare(r.number, holder, r.tps_milli, told=control.told_of(r)) for r in rules]
+            run_all(self._client, declared)
             self.agree(undecided)
             self.empty_former()
 

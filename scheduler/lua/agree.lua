@@ -31,7 +31,7 @@ end
 local fewest, living = ours, { [ARGV[2]] = true }
 local declared = redis.call('HGETALL', KEYS[2])
 for i = 1, #declared, 2 do
-  local ends = declared[i + 1]:match('^%d+ (%d+)$')
+  local ends = declared[i + 1]:match('^%d+ (%d+)')
   if ends and tonumber(ends) > now and declared[i] ~= ARGV[2] then
     living[declared[i]], fewest = true, math.min(fewest, said[declared[i]] or 1)
   end
