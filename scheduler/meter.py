@@ -89,16 +89,16 @@ def spent(client: redis.Redis, number: str) -> Spent:
 
 
 def spent_of(fields: Mapping[bytes | str, bytes | str]) -> Spent:
-    """Read the fields of a meter."""
-    meter = {_text(name): int(_text(value)) for name, value in fields.items()}
+    """Read the fields of a meter; there may be others that are no figures."""
+    meter = {_text(name): _text(value) for name, value in fields.items()}
     return Spent(
-        send=meter.get("send", 0),
-        inbound=meter.get("inbound", 0),
-        delivered=meter.get("delivered", 0),
-        read=meter.get("read", 0),
-        window=meter.get("window", 0),
-        backlog_ue=meter.get("backlog", 0),
-        backlog_at_us=meter.get("backlog_at", 0),
+        send=int(meter.get("send", 0)),
+        inbound=int(meter.get("inbound", 0)),
+        delivered=int(meter.get("delivered", 0)),
+        read=int(meter.get("read", 0)),
+        window=int(meter.get("window", 0)),
+        backlog_ue=int(meter.get("backlog", 0)),
+        backlog_at_us=int(meter.get("backlog_at", 0)),
     )
 
 
