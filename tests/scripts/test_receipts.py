@@ -327,3 +327,32 @@ def test_settle_leads_from_the_providers_ids_to_ours(stage: Stage) -> None:
     )
     found = {key: stage.redis.get(key) for key in stage.redis.scan_iter("headway:sent:*")}
     assert found == {keys.sent(NUMBER, "pb").encode(): b"b", keys.sent(NUMBER, "pd").encode(): b"d"}
+
+
+# ------------------------------------------------------------------------------------------------------------- shards
+
+
+def test_a_receipt_finds_its_message_on_whichever_shard(stage: Stage) -> None:
+    """A receipt of a group's member, or from before the shards changed, asks at the wrong one first."""
+    home, wrong = keys.units(NUMBER, 2)
+    stage.change(number=home)
+    sending(stage, "a")
+    assert stage.end("L").what == "uncertain"
+    receipt = Receipt(reference="a", state=State.DELIVERED)
+    (answer,) = apply(stage, receipt, number=wrong)
+    assert (answer.what, answer.name) == (Found.ELSEWHERE, home)
+    assert follow(wrong, receipt, answer) == (home, receipt)
+    (answer,) = apply(stage, receipt, number=home)
+    assert answer.changed is State.DELIVERED
+    assert not stage.redis.exists(keys.uncertain(home), keys.kept(home))
+
+
+def test_an_early_receipt_is_noted_from_any_shard(stage: Stage) -> None:
+    """A message that is being sent needs nothing of its shard to be found."""
+    home, wrong = keys.units(NUMBER, 2)
+    stage.change(number=home)
+    sending(stage, "a")
+    stage.redis.hset(keys.record("a"), "number", NUMBER)  # as the push wrote it
+    (answer,) = apply(stage, Receipt(reference="a", state=State.READ), number=wrong)
+    assert (answer.what, answer.changed) == (Found.MATCHED, None)
+    assert stage.settle("L", Settlement("a", State.UNCERTAIN)) == ["read"]
