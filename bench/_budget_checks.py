@@ -53,7 +53,8 @@ def of_sweep(cells: Sequence[Cell]) -> list[Check]:
 def of_curves(found: Sequence[Curves], *, tolerance: float) -> list[Check]:
     """Check the curves: nowhere worse than window + debt, better where looking ahead must pay.
 
-    `tolerance`: the part of chance in a difference between two curves, a share of seconds; half of it in their mean.
+    `tolerance`: the part of chance in a difference between two curves, a share of seconds; half of it in their
+    mean, which is also what a better curve must be better by.
     """
     checks = [_curve(both, tolerance) for both in found]
     lost = sum(point.inbound_lost for both in found if not both.oracle_lost for point in both.headway)
@@ -79,7 +80,7 @@ def _curve(both: Curves, tolerance: float) -> Check:
     beyond = len(both.headway) - len(gaps)
     mean = fmean(gaps) if gaps else 0.0
     better = both.situation in BETTER_IN
-    held = all(gap >= -tolerance for gap in gaps) and mean > (0 if better else -tolerance / 2)
+    held = all(gap >= -tolerance for gap in gaps) and mean > (tolerance if better else -tolerance) / 2
     seen = (
         f"seconds over TPS lower by {mean * 100:+.1f} points in the mean, {min(gaps, default=0.0) * 100:+.1f} at worst"
     )

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import _budget_checks as checks
@@ -28,20 +29,21 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How long the scenes are: events of a sweep's scene, seconds of a situation, and how many seeds.
-
-    `tolerance`: what chance makes of a difference between two curves of this length.
-    """
+    """How long the scenes are: events of a sweep's scene, seconds of a situation, and how many seeds."""
 
     events: int
     seconds: int
     seeds: int
     behaviours: tuple[str, ...]
-    tolerance: float
+
+    @property
+    def tolerance(self) -> float:
+        """What chance makes of a difference between two curves: 4 points in 180 s, less with the root of the time."""
+        return 0.04 * math.sqrt(180 / (self.seconds * self.seeds))
 
 
-QUICK = Size(events=1_000, seconds=180, seeds=1, behaviours=("gamma",), tolerance=0.04)
-FULL = Size(events=10_000, seconds=600, seeds=3, behaviours=("gamma", "two-humped"), tolerance=0.015)
+QUICK = Size(events=1_000, seconds=180, seeds=1, behaviours=("gamma",))
+FULL = Size(events=10_000, seconds=600, seeds=3, behaviours=("gamma", "two-humped"))
 
 
 def swept(size: Size, headway: MakeSender) -> list[checks.Check]:
@@ -55,7 +57,7 @@ def curved(
     title: str, situations: Situations, size: Size, headway: MakeSender
 ) -> tuple[list[Curves], list[checks.Check]]:
     """Draw the curves of all situations and check them."""
-    print(f"\n## Curves: {title}, {size.seeds} seed(s)\n", flush=True)
+    print(f"\n## Curves: {title}, {size.seconds} s, {size.seeds} seed(s)\n", flush=True)
     by_seed: list[list[Scene]] = [list(situations.scenes(seed)) for seed in situations.seeds[: size.seeds]]
     found = all_curves(list(zip(*by_seed, strict=True)), headway, say=_say)
     return found, checks.of_curves(found, tolerance=size.tolerance)
@@ -64,6 +66,7 @@ def curved(
 def main() -> None:
     options = _options()
     size = FULL if options.full else QUICK
+    size = replace(size, seconds=options.seconds or size.seconds, seeds=options.seeds or size.seeds)
     began, results, drawn = time.monotonic(), [], {}
     with running() as headway:
         if options.only != "curves":
@@ -104,6 +107,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="longer scenes, more seeds and delays: up to an hour")
     parser.add_argument("--only", choices=("sweep", "curves"), help="one of the two parts")
     parser.add_argument("--tuning", action="store_true", help="curves of the tuning set instead of the judging set")
+    parser.add_argument("--seconds", type=int, help="of a situation of the curves")
+    parser.add_argument("--seeds", type=int, choices=range(1, 4), help="of each situation")
     parser.add_argument("--plot", action="store_true", help="draw the curves into docs/budget-*.svg")
     parser.add_argument("--json", type=Path, help="write the curves' points to a file")
     return parser.parse_args()

@@ -1,0 +1,25 @@
+"""Do the real scripts live through a scene of the bench of the budget?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench._budget_conditions import Scene
+from bench._budget_headway import running
+from bench._budget_measures import live
+
+SCENE = Scene(inbound="steady", seconds=30, seed=7)
+
+
+def test_headway_sends_through_a_scene_and_never_into_a_full_second() -> None:
+    """Twice the same scene is twice the same run, since all time is the scene's; with groups in it too."""
+    with running() as headway:
+        seen = live(SCENE, headway(SCENE, 0.1))
+        again = live(SCENE, headway(SCENE, 0.1))
+        groups = replace(SCENE, members=16)
+        with_groups = live(groups, headway(groups, 0.1))
+    assert seen == again
+    assert seen.sends > 60
+    assert (seen.into_full, seen.inbound_lost) == (0, 0)
+    assert (with_groups.into_full, with_groups.inbound_lost) == (0, 0)
+    assert 25 < with_groups.sends < seen.sends
