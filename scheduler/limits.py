@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import redis
@@ -20,6 +20,9 @@ from scheduler.rules import NumberRules
 
 US = 1_000_000
 
+#: Numbers that a worker declares besides its TPS.
+_SAID = ("headroom_ppm", "floor_ppm", "in_flight", "guard_us", "push_per_minute")
+
 Scalar = int | float | str | bool | None
 
 
@@ -27,8 +30,9 @@ Scalar = int | float | str | bool | None
 class Limit:
     """One limit. `used` is in the limit's own unit, of the unit (shard) that is nearest to it; None: nothing to say.
 
-    `source`: `live` (then `by`, `where`, `at_ms` say who set it), `workers` (the lowest that a running process was
-    started with), `default`, `HEADWAY_X`, `HEADWAY_X_<number>`, `provider`, or the names of the limits it follows from.
+    `source`: `live` (then `by`, `where`, `at_ms` say who set it), `workers` (what running processes were started with;
+    of TPS the lowest), `workers differ`, `default`, `HEADWAY_X`, `HEADWAY_X_<number>`, `provider`, or the names of the
+    limits it follows from.
     """
 
     limit: str
@@ -80,6 +84,7 @@ def read(
 ) -> Explanation:
     """Explain a number under the rules that its workers lease by. Raises ServerError when a script can't run."""
     live = control.read(client, number)
+    rules = _as_workers(rules, live)
     units = shards.read(client, number).units(number)
     replies = run_all(client, [explain.ask(shards.rules_of_unit(rules, unit), now_us=now_us) for unit in units])
     found = []
@@ -96,6 +101,17 @@ def read(
         changes=tuple(control.history(client, number)),
         ignored=live.ignored,
     )
+
+
+def _as_workers(rules: NumberRules, live: Live) -> NumberRules:
+    """Return the rules by which running workers lease: this process's environment may be another."""
+    said = {name: values[0] for name in ("account", *_SAID) if (values := live.said(name))}
+    quota = rules.quota
+    if quota is not None:
+        account = said.get("account", quota.account)
+        quota = replace(quota, account=account, per_minute=int(said.get("push_per_minute", quota.per_minute)))
+    numbers: dict[str, Any] = {name: int(said[name]) for name in _SAID if name in said and name != "push_per_minute"}
+    return replace(rules, quota=quota, **numbers)
 
 
 def _limits(live: Live, settings: Settings, number: str, standings: Sequence[Standing]) -> Iterator[Limit]:
@@ -123,7 +139,7 @@ def _limits(live: Live, settings: Settings, number: str, standings: Sequence[Sta
     pace = standings[0].rooms[-1].interval_us / 1000
     yield Limit(limit="pace", value=round(pace, 1), unit="ms from row to row", source="tps, headroom")
     if "quota" in first:
-        yield of.setting("push_per_minute", first["quota"], "requests a minute", used=most("requests"))
+        yield of.setting("push_per_minute", own.push_per_minute, "requests a minute", used=most("requests"))
     yield of.setting(
         "in_flight", own.in_flight, "requests at a time", used=sum(one.facts["leases"] for one in standings)
     )
@@ -133,7 +149,8 @@ def _limits(live: Live, settings: Settings, number: str, standings: Sequence[Sta
 
 def _facts(of: _Sources, own: NumberSettings) -> Iterator[Limit]:
     """Say what is charged and expected: no bounds themselves, but bounds follow from them."""
-    yield Limit(limit="counts", value=",".join(own.counts), source=of.of(v.COUNTS))
+    counts, counts_from = of.environment(v.COUNTS, "counts", ",".join(own.counts))
+    yield Limit(limit="counts", value=counts, source=counts_from)
     yield of.setting("receipts", table.listed(own.receipts))
     yield of.setting("event_webhook", "on" if own.event_webhook else "off")
     yield Limit(limit="shards", value=own.shards, source=of.of(v.SHARDS))
@@ -162,9 +179,19 @@ class _Sources:
         """Return a limit that a person may change: what holds now."""
         found = table.BY_NAME[name]
         live = self._live.values.get(name)
-        text = live.shown if live else found.show(str(stored))
-        source = "live" if live else self.of(found.variable)
+        if live:
+            return self.limit(name, _scalar(live.shown), unit, used=used, source="live")
+        text, source = self.environment(found.variable, found.field, found.show(str(stored)), show=found.show)
         return self.limit(name, _scalar(text), unit, used=used, source=source)
+
+    def environment(
+        self, variable: v.Variable[Any], name: str, ours: str, *, show: Callable[[str], str] = str
+    ) -> tuple[str, str]:
+        """Return a value and where it comes from: running workers hold what they were started with."""
+        said = [show(text) for text in self._live.said(name)]
+        if said and said != [ours]:
+            return " or ".join(said), "workers" if len(said) == 1 else "workers differ"
+        return ours, self.of(variable)
 
     def limit(self, name: str, value: Scalar, unit: str = "", *, used: float | None = None, source: str) -> Limit:
         """Return a limit with who set it, if somebody did."""

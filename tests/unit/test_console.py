@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from runtime import scripts
 from scheduler import control, meter
 from scheduler import figures as figures_of
 from scheduler.meter import Event, Kind
-from scheduler.rules import NumberRules
+from scheduler.rules import NumberRules, Quota
 from tests.harness.servers import ThrowawayServer
 
 NUMBER = "15555550100"
@@ -282,6 +284,25 @@ def limits_of(run: Any) -> list[dict[str, Any]]:
     """Return what `headway explain --json` tells of the number's limits."""
     found: list[dict[str, Any]] = json.loads(run("explain", NUMBER, "--json").stdout)["limits"]
     return found
+
+
+def test_explain_knows_what_running_workers_were_started_with(run: Any, redis: redis_py.Redis) -> None:
+    """Their environment counts, not that of the terminal; and it says so when they differ."""
+    theirs = replace(RULES, headroom_ppm=300_000, in_flight=7, quota=Quota("b" * 16, 60))
+    scripts.run_all(redis, [control.declare(NUMBER, "one", 10_000, told=control.told_of(theirs))])
+    other = replace(theirs, in_flight=9)
+    scripts.run_all(redis, [control.declare(NUMBER, "two", 10_000, told=control.told_of(other))])
+    limits = {limit["limit"]: limit for limit in limits_of(run)}
+    assert (limits["headroom"]["value"], limits["headroom"]["source"]) == (0.3, "workers")
+    assert (limits["in_flight"]["value"], limits["in_flight"]["source"]) == ("7 or 9", "workers differ")
+    assert (limits["push_per_minute"]["value"], limits["push_per_minute"]["source"]) == (60, "workers")
+    assert (limits["guard"]["source"], limits["counts"]["source"]) == ("workers", "default")
+    redis.zadd(keys.quota("b" * 16, "push"), {"a request": time.time() * 1e6})
+    redis.expire(keys.quota("b" * 16, "push"), 60)
+    assert next(limit["used"] for limit in limits_of(run) if limit["limit"] == "push_per_minute") == 1
+    run("number", "set", NUMBER, "in_flight=8")
+    limits = {limit["limit"]: limit for limit in limits_of(run)}
+    assert (limits["in_flight"]["value"], limits["in_flight"]["source"]) == (8, "live")
 
 
 def test_explain_tells_programs_who_set_what(run: Any, redis: redis_py.Redis) -> None:
