@@ -38,6 +38,16 @@ class Event(StrEnum):
     MESSAGE_REFUSED = "message_refused"
     #: A number stands still until a person resumes it [number, reason].
     NUMBER_PAUSED = "number_paused"
+    #: The provider said "not so fast": the number leaves less for a while
+    #: [number, tps_milli, rests_ms, rows, code, reason].
+    NUMBER_SLOWED = "number_slowed"
+    #: The provider said "not so fast", and the server could not be told [number, problem].
+    NUMBER_NOT_SLOWED = "number_not_slowed"
+    #: The number has its whole TPS again [number].
+    NUMBER_RECOVERED = "number_recovered"
+    #: The provider accepted requests that brought no receipt at all: it may have dropped them
+    #: [number, requests, rows, check].
+    PUSHES_SILENT = "pushes_silent"
     #: Processes were started with different TPS for a number; the lowest holds [number, ours_milli, lowest_milli].
     TPS_DIFFERS = "tps_differs"
     #: Processes were started with different values of a setting for a number; each goes by its own [number, setting,

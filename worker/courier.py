@@ -27,6 +27,7 @@ from runtime.telemetry import Event, get_logger
 from scheduler import control, leases
 from scheduler.leases import Begun
 from scheduler.rules import NumberRules
+from worker.brakes import brake
 from worker.calls import CallLoop
 from worker.parcel import Leased
 from worker.verdicts import Plan, plan, settlement
@@ -123,8 +124,9 @@ class Courier:
         except Exception as error:  # whatever went wrong, the rows have begun: nobody may call them unsent
             log.exception(Event.SEND_FAILED, number=lease.number, lease=lease.lease_id)
             outcomes = all_alike([row.id for row in rows.send], Verdict.UNCERTAIN, code="fault", reason=repr(error))
+        brake(self._client, self._rules(lease.number), lease, outcomes)
         for outcome in outcomes:
-            if outcome.verdict is not Verdict.SENT:
+            if outcome.verdict is not Verdict.SENT and not outcome.throttled:
                 self._say(lease.number, outcome)
         if any(outcome.pause for outcome in outcomes):
             self._pause(number_of_unit(lease.number), next(outcome for outcome in outcomes if outcome.pause))

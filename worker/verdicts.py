@@ -57,12 +57,16 @@ def plan(rows: tuple[LeasedRow, ...]) -> Plan:
 
 
 def settlement(outcome: Outcome) -> Settlement:
-    """Return what is recorded of an outcome."""
+    """Return what is recorded of an outcome.
+
+    A throttled row goes back to the head of its lane: it was no attempt, nothing is wrong with it.
+    """
+    back = outcome.throttled and outcome.verdict is Verdict.RETRY
     return Settlement(
         outcome.row_id,
-        STATE_OF[outcome.verdict],
-        left=outcome.left,
-        retry_ms=RETRY_MS if outcome.verdict is Verdict.RETRY else None,
+        State.WAITING if back else STATE_OF[outcome.verdict],
+        left=outcome.left and not back,
+        retry_ms=RETRY_MS if outcome.verdict is Verdict.RETRY and not back else None,
         provider_id=outcome.provider_id,
         push_id=outcome.push_id,
         code=outcome.code,

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- slow: the provider said "not so fast": the number's TPS is cut at once, and the number rests.
 -- Guarantee: one cut a window, however many requests were refused in it, and never above what is allowed; so it is safe
--- to run twice. What it leaves is nine tenths of what was accepted in the trailing window, but no less than two fifths of
--- what was tried (a batch is refused whole, which says little of how much would have been taken), nor than LEAST. The
--- number rests for the time of one event, so that what isn't paced doesn't come again at once, or until the provider's
+-- to run twice. The first cut after a calm time leaves nine tenths, each that follows nine tenths of what was accepted in
+-- the trailing window, but no less than two fifths of what was tried (a batch is refused whole, which says little of how
+-- much would have been taken), nor than LEAST. The number rests for the time of one event, so that what isn't paced doesn't come again at once, or until the provider's
 -- own time. A refused request still counts in its account's quota: nobody knows whether the provider counted it.
 -- KEYS[1] settings (hash)   KEYS[2] declared (hash, TTL)   KEYS[3] throttle (hash, TTL)   KEYS[4] meter (hash)
 -- KEYS[5] window (zset, TTL)   KEYS[6] the account's requests (zset, TTL)
@@ -24,11 +24,12 @@ local found = redis.call('HMGET', KEYS[3], 'at', 'until')
 local since = now - tonumber(found[1] or 0)
 local cut = since < 0 or since >= a.window_us
 if cut then
-  local accepted = math.max(0, sends - tonumber(ARGV[5])) * 1e9 / a.window_us
-  tps = math.min(OF_ACCEPTED * tps, math.max(OF_ACCEPTED * accepted, OF_TRIED * tps))
+  local accepted = math.max(0, sends - tonumber(ARGV[5])) * 1e9 / math.max(1e6, 1e9 / tps)
+  local calm = since < 0 or since > CALM_S * 1000000
+  tps = calm and OF_ACCEPTED * tps or math.min(OF_ACCEPTED * tps, math.max(OF_ACCEPTED * accepted, OF_TRIED * tps))
   tps = math.min(a.tps_milli, math.max(LEAST_MILLI, math.floor(tps)))
   redis.call('HSET', KEYS[3], 'tps_milli', int(tps), 'at', int(now))
-  if since < 0 or since > CALM_S * 1000000 then
+  if calm then
     redis.call('HSET', KEYS[3], 'was', int(a.tps_milli))
   end
 end
