@@ -22,6 +22,7 @@ class Meter:
         self.window: dict[str, int] = {}
         self.debt_ue, self.debt_at = 0, 0
         self.pace_at: int | None = None
+        self.turn: tuple[str, int] = ("", 0)
         self.uncontrolled_at: int | None = None
         self.uncontrolled = Uncontrolled(0)
         self.floor_at = 0
@@ -39,9 +40,21 @@ class Meter:
         return Allocation(tps, max(1, tps // 1000), window)
 
     def spent(self, now: int, a: Allocation) -> int:
-        """Forget what has left the window; return the rest."""
+        """Forget what has left the window; return the rest. A clock that was set back is dealt with first."""
+        self._set_back(now)
         self.window = {what: at for what, at in self.window.items() if at > now - a.window_us}
         return self.total()
+
+    def _set_back(self, now: int) -> None:
+        ahead = self.debt_at - now
+        if ahead <= 0:
+            return
+        self.window = {what: min(at, now) for what, at in self.window.items()}
+        self.debt_at = now
+        self.floor_at -= ahead if self.floor_at > now else 0
+        if self.uncontrolled_at is not None:
+            self.uncontrolled_at = min(self.uncontrolled_at, now)
+            self.uncontrolled.second = min(self.uncontrolled.second, now // 1_000_000)
 
     def total(self) -> int:
         """Return what stands in the window, forgotten or not."""

@@ -7,6 +7,7 @@ A move asks `Choices` for its details, so that Hypothesis and a seeded walk shar
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from typing import Any
@@ -17,7 +18,7 @@ from headway import MessageClass
 from headway.envelope import seal
 from headway.message import Message
 from scheduler import meter
-from scheduler.decisions import Decision, Grant
+from scheduler.decisions import Because, Decision, Grant, Wait
 from scheduler.leases import Begun
 from scheduler.meter import Event, Kind
 from tests.scripts._choices import Choices
@@ -191,7 +192,7 @@ class World:
     def _some_lease(self, c: Choices) -> str:
         """Any lease that ever was, mostly one that lives; '' when there was none."""
         living = list(self.model.leases)
-        return c.pick([*living * 5, *self.lease_ids[-10:]]) if self.lease_ids else ""
+        return c.pick([*living * 10, *self.lease_ids[-6:]]) if self.lease_ids else ""
 
     def begin(self, c: Choices) -> None:
         """Any lease that ever was, by its holder; now and then by a stranger."""
@@ -336,9 +337,49 @@ class World:
         self.stage.later(ms=ms)
         self.true_us += round(ms * 1000)
 
+    def clock(self, c: Choices) -> None:
+        """The server's clock is set. Set back, no time passes; set forth, nobody can tell it from time that passed."""
+        if c.pick([True, True, False]):
+            self.stage.later(ms=-c.pick([0.001, 0.5, 20, 700, 1500, 60_000, 3_600_000, 86_400_000]))
+        else:
+            self.pass_by(c.pick([60_000, 3_600_000, 86_400_000]))
+
     def forget(self, c: Choices) -> None:
         """The server forgets the scripts."""
         self.stage.redis.script_flush()
+
+    # --- what must hold in the end
+
+    def drains(self) -> None:
+        """Once nobody is in the way, all that waits gets through, and no wait is longer than its reason."""
+        for field in ("paused", *TUNES):
+            self._unset(field)
+        for lease_id in list(self.model.leases):
+            self._end(lease_id, Ending.ENDED)
+        while (decision := self._lease("last")) != Wait(self.now, 0, Because.EMPTY):
+            if isinstance(decision, Grant):
+                self._sends(decision)
+            else:
+                assert isinstance(decision, Wait), decision
+                self._waits(decision)
+        assert not any(self.model.lanes.values())
+        assert not self.model.deferred
+
+    def _sends(self, grant: Grant) -> None:
+        lease_id = self.lease_ids[-1]
+        assert self._begin(lease_id, "last", "x") is Begun.BEGUN
+        states = {row.id: State.SENT if row.verdict == "send" else State.DEAD for row in grant.rows}
+        self._settle(lease_id, [Settlement(id_, state) for id_, state in states.items()])
+
+    def _waits(self, wait: Wait) -> None:
+        a = self.model.allocation()
+        longest = {
+            Because.WINDOW: a.window_us,
+            Because.PACE: a.window_us + SECOND,
+            Because.DEBT: self.model.debt_ue * 1000 / a.tps_milli + 1,
+        }
+        assert wait.until_us - self.now <= longest.get(wait.because, math.inf), wait
+        self.pass_by(max(0.001, (wait.until_us - self.now) / 1000))
 
     # --- what must hold after every step
 
@@ -392,5 +433,5 @@ def _text(at_us: int) -> str:
 #: Every move and how often it is made in a seeded walk.
 MOVES: dict[str, int] = {
     "push": 6, "publish": 4, "rubbish": 1, "lease": 20, "ask_again": 3, "begin": 15, "renew": 3, "settle": 14,
-    "end": 5, "a_way": 8, "count": 6, "pause": 2, "tune": 3, "later": 20, "forget": 1,
+    "end": 5, "a_way": 8, "count": 6, "pause": 2, "tune": 3, "later": 20, "clock": 1, "forget": 1,
 }  # fmt: skip

@@ -103,13 +103,13 @@ class Model(Meter):
             self.lanes[step].insert(0, item)
 
     def _measure(self, now: int, a: Allocation) -> Measured:
+        spent = self.spent(now, a)
         recently = self.uncontrolled_at is not None and now - self.uncontrolled_at < HEADROOM_MEMORY_US
         headroom = self.uncontrolled.at(now).needs(self.setting("headroom_ppm"), a.events) if recently else 0
         slowest = a.window_us / max(1, math.floor(a.events - a.events * headroom / 1e6))
         pace_at: float = max(now - SLACK_US, now if self.pace_at is None else self.pace_at)
         if pace_at > now + SLACK_US + slowest + 1:
             pace_at = now
-        spent = self.spent(now, a)
         return Measured(spent, self.sends(), self.behind(now, a), headroom, pace_at, self.floor_at)
 
     def _or_floor(

@@ -14,6 +14,7 @@ import pytest
 from headway import keys
 from tests.harness.leaks import leaks
 from tests.harness.servers import ThrowawayServer
+from tests.harness.waiting import wait_until
 from tests.scripts._choices import Seeded
 from tests.scripts._world import MOVES, RULES, World
 
@@ -33,9 +34,11 @@ def kill_and_start(server: ThrowawayServer) -> None:
     client = server.client()
     client.config_set("appendfsync", "always")
     client.set(keys.ready(), "1", ex=5)  # answered after everything before it is on disk
-    client.close()
+    client.connection_pool.disconnect()
     server.kill()
     server.start()
+    wait_until(lambda: not client.info("persistence")["loading"], description="the log to be read back")
+    client.close()
 
 
 @pytest.mark.timeout(300)
@@ -59,6 +62,8 @@ def test_a_long_walk_does_what_the_model_says(own_server: ThrowawayServer, seed:
             world.check()
             if step % EVERY == 0:
                 world.check_all()
+        world.check_all()
+        world.drains()
         world.check_all()
     except Exception as error:
         walked = "\n  ".join([*last, f"(decided so far in this step: {c.log})"])

@@ -1,0 +1,49 @@
+"""Do messages still leave after the server's clock was set back, and none too early?"""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.decisions import Because
+from tests.scripts.stage import SECOND, Stage
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("back_ms", [20, 700, 60_000, DAY_MS])
+def test_a_clock_set_back_makes_all_wait_for_one_window(stage: Stage, back_ms: float) -> None:
+    """What was spent counts as spent now: nothing waits until the clock has caught up, nothing leaves twice as fast."""
+    stage.push(*(f"m{i}" for i in range(25)), class_="urgent")
+    assert len(stage.ids()) == 10
+    stage.later(ms=-back_ms)
+    wait = stage.waits()
+    assert (wait.because, wait.until_us - stage.now_us) == (Because.WINDOW, SECOND)
+    stage.later(ms=1000)
+    assert len(stage.ids()) == 10
+
+
+def test_no_debt_is_forgiven_by_a_clock_set_back(stage: Stage) -> None:
+    """What came in is worked off from the new time on."""
+    stage.count(*(f"e{i}" for i in range(40)))
+    assert stage.debt() == 40
+    stage.later(ms=-DAY_MS)
+    stage.push("m")
+    wait = stage.waits()
+    assert wait.until_us - stage.now_us <= SECOND
+    stage.later(ms=2000)
+    assert stage.debt() == 20
+    assert stage.waits().because is Because.DEBT
+    stage.later(ms=1100)
+    assert stage.ids() == ["m"]
+
+
+def test_the_floor_moves_with_the_clock(stage: Stage) -> None:
+    """A flooded number answers on after its clock was set back, no sooner than it would have."""
+    stage.change(floor_ppm=100_000)
+    stage.count(*(f"e{i}" for i in range(300)))
+    stage.push("a", "b", class_="urgent")
+    assert stage.ids() == ["a"]
+    stage.later(ms=-DAY_MS)
+    assert stage.waits().until_us - stage.now_us == SECOND
+    stage.later(ms=1000)
+    assert stage.ids() == ["b"]
