@@ -66,7 +66,12 @@ def curved(
 def main() -> None:
     options = _options()
     size = FULL if options.full else QUICK
-    size = replace(size, seconds=options.seconds or size.seconds, seeds=options.seeds or size.seeds)
+    size = replace(
+        size,
+        seconds=options.seconds or size.seconds,
+        seeds=options.seeds or size.seeds,
+        behaviours=tuple(options.delays or size.behaviours),
+    )
     began, results, drawn = time.monotonic(), [], {}
     with running() as headway:
         if options.only != "curves":
@@ -93,9 +98,10 @@ def _plot(drawn: dict[str, list[Curves]]) -> None:
     except ModuleNotFoundError as missing:
         sys.exit(f"bench: {missing.name} is missing: .venv/bin/python -m pip install --group bench")
     for name, found in drawn.items():
-        path = DOCS / f"budget-{name}.svg"
-        draw(found, path, title=name)
-        print(f"drawn: {path.name}")
+        for measure in ("over", "behind"):
+            path = DOCS / f"budget-{name}-{measure}.svg"
+            draw(found, path, delays=name, measure=measure)
+            print(f"drawn: {path.name}")
 
 
 def _say(text: str) -> None:
@@ -109,6 +115,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tuning", action="store_true", help="curves of the tuning set instead of the judging set")
     parser.add_argument("--seconds", type=int, help="of a situation of the curves")
     parser.add_argument("--seeds", type=int, choices=range(1, 4), help="of each situation")
+    parser.add_argument("--delays", nargs="+", choices=sorted(JUDGING_BEHAVIOURS), help="judged on for the curves")
     parser.add_argument("--plot", action="store_true", help="draw the curves into docs/budget-*.svg")
     parser.add_argument("--json", type=Path, help="write the curves' points to a file")
     return parser.parse_args()
