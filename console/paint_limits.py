@@ -22,10 +22,12 @@ def explanation(console: Console, found: Explanation) -> None:
     """Draw the whole: classes, limits, changes."""
     console.print(Text(found.number, "bold"))
     console.print(_classes(found))
+    console.print()
     console.print(_limits(found))
     for bad in found.ignored:
         console.print(Text.assemble(("note ", "yellow"), passed_over(bad)))
     if found.changes:
+        console.print()
         console.print(_changes(found.changes))
 
 

@@ -267,7 +267,7 @@ def test_explain_of_a_number_says_what_binds(
     result = run("explain", NUMBER)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    shown = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    shown = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line.strip()}
     assert shown["bulk"].startswith("3 waits: ")
     assert shown["tps"].startswith("12.5 events a second ada of th… ")
     assert shown["headroom"].startswith("0.1 of the TPS")
@@ -277,7 +277,7 @@ def test_explain_of_a_number_says_what_binds(
     assert "tps unset → 12.5" in result.stdout
     assert all(len(line.rstrip()) <= 80 for line in lines if not line.startswith("note "))
     notes = 2 if columns == "80" else 1
-    assert len(lines) == 1 + 5 + 1 + len(limits_of(run)) + notes + 3
+    assert len(lines) == 1 + 5 + 1 + 1 + len(limits_of(run)) + notes + 1 + 3
 
 
 def limits_of(run: Any) -> list[dict[str, Any]]:
