@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Final
 
 from bench._budget_conditions import Scene
@@ -66,3 +67,31 @@ def told(cell: Cell) -> str:
         f"| {seen.over_share:.1%} | {cell.share(side):.1%} |"
         for side, seen in cell.figures.items()
     )
+
+
+def summary(cells: Sequence[Cell]) -> str:
+    """Return the sweep in one table: scenes without and with groups, and each sender over all of them."""
+    head = (
+        "scenes",
+        "sender",
+        "inbound lost",
+        "behind, most",
+        "p99, worst",
+        "into a full second",
+        "seconds over TPS, mean",
+    )
+    lines = [
+        "| " + " | ".join((*head, "sends, of the oracle's: mean", "least")) + " |",
+        "| --- " * (len(head) + 2) + "|",
+    ]
+    for members in sorted({each.scene.members for each in cells}):
+        some = [each for each in cells if each.scene.members == members]
+        for side in some[0].figures:
+            seen, shares = [each.figures[side] for each in some], [each.share(side) for each in some]
+            lines.append(
+                f"| {len(some)} {f'with groups of {members}' if members else 'without groups'} | {side} "
+                f"| {sum(f.inbound_lost for f in seen)} | {max(f.behind_max_s for f in seen):.1f} s "
+                f"| {max(f.behind_p99_s for f in seen):.1f} s | {sum(f.into_full for f in seen)} "
+                f"| {fmean(f.over_share for f in seen):.1%} | {fmean(shares):.1%} | {min(shares):.1%} |"
+            )
+    return "\n".join(lines)

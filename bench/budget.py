@@ -21,6 +21,7 @@ from bench._budget_conditions import JUDGING_BEHAVIOURS, JUDGING_SEEDS, Scene, S
 from bench._budget_curves import Curves, all_curves
 from bench._budget_headway import running
 from bench._budget_measures import MakeSender
+from bench._budget_sweep import summary
 from bench._budget_sweep import sweep as run_sweep
 from runtime.variables import HEADROOM
 
@@ -50,7 +51,9 @@ def swept(size: Size, headway: MakeSender) -> list[checks.Check]:
     """Run the sweep and check it."""
     scenes = list(sweep(JUDGING_BEHAVIOURS["gamma"], seed=JUDGING_SEEDS[0], events=size.events))
     print(f"\n## Sweep: {len(scenes)} scenes, headroom {HEADROOM.default} for Headway and window + debt\n", flush=True)
-    return checks.of_sweep(run_sweep(scenes, headway, float(HEADROOM.default), say=_say))
+    cells = run_sweep(scenes, headway, float(HEADROOM.default), say=_say)
+    print(f"\n## All of the sweep\n\n{summary(cells)}", flush=True)
+    return checks.of_sweep(cells)
 
 
 def curved(
