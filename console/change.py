@@ -13,16 +13,11 @@ from collections.abc import Callable, Mapping
 import click
 import redis
 
-from console.door import NumberType, opened, read_settings
-from headway.errors import HeadwayError
+from console.door import NumberType, opened, read_settings, require_known
 from runtime import variables
 from runtime.settings import Settings
 from scheduler import control, figures
 from scheduler import live as table
-
-
-class UnknownNumber(HeadwayError):
-    """Nobody has heard of the number: most likely it is mistyped."""
 
 
 def _me() -> str:
@@ -164,10 +159,7 @@ def _change(number: str, change: Callable[[redis.Redis, control.Live], None]) ->
     """Change something, and say what holds then. Raises UnknownNumber rather than pausing a mistyped number."""
     settings = read_settings()
     with opened(settings) as door:
-        if not figures.known(door.client, settings, number):
-            raise UnknownNumber(
-                f"no worker and no message knows {number}: check it, or name it in HEADWAY_NUMBERS first"
-            )
+        require_known(door, number)
         change(door.client, control.read(door.client, number))
         _say(settings, number, control.read(door.client, number))
 

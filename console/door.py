@@ -12,6 +12,7 @@ from datetime import timedelta
 import click
 import redis
 
+from headway.errors import HeadwayError
 from headway.message import NUMBER
 from runtime import telemetry
 from runtime.settings import Settings
@@ -43,6 +44,18 @@ def read_settings() -> Settings:
     settings = Settings.from_env(os.environ)
     telemetry.configure(settings.log, level=logging.WARNING)
     return settings
+
+
+class UnknownNumber(HeadwayError):
+    """Nobody has heard of the number: most likely it is mistyped."""
+
+
+def require_known(door: Door, number: str) -> None:
+    """Let only numbers pass that somebody has heard of. Raises UnknownNumber."""
+    from scheduler import figures
+
+    if not figures.known(door.client, door.settings, number):
+        raise UnknownNumber(f"no worker and no message knows {number}: check it, or name it in HEADWAY_NUMBERS first")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from console import output
-from console.door import NumberType, opened, read_settings
+from console.door import NumberType, opened, read_settings, require_known
 from headway.errors import BrokerUnavailable
 from runtime.environment import SettingRow
 from runtime.settings import Settings
@@ -56,6 +56,7 @@ def _one(settings: Settings, number: str, *, as_json: bool) -> None:
     from console import paint_limits
 
     with opened(settings) as door:
+        require_known(door, number)
         found = limits.read(door.client, settings, number, rules(settings, number))
     if as_json:
         output.print_json(found.as_json())

@@ -226,6 +226,7 @@ def test_a_mistyped_number_is_not_paused(run: Any, redis: redis_py.Redis) -> Non
     assert redis.dbsize() == 0
     Client(redis).push("15555550999", to="12025550101", text="Hi")
     assert run("pause", "15555550999").exit_code == 0
+    assert "no worker and no message knows 15555550998" in run("explain", "15555550998").stderr
 
 
 # ----------------------------------------------------------------------------------------------------------- explain
