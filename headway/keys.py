@@ -173,9 +173,19 @@ def throttle(unit: str) -> str:
     return f"headway:{number_of_unit(unit)}:throttle"
 
 
+def echo(unit: str) -> str:
+    """Sorted set: the provider's ids of requests that nothing came back of yet, by time and rows; and `echo`."""
+    return f"headway:{unit}:echo"
+
+
 def quota(account: str, name: str) -> str:
     """Sorted set: ids of an account's requests of one kind by the microsecond they were made, for a minute."""
     return f"headway:quota:{account}:{name}"
+
+
+def forecast(unit: str) -> str:
+    """String: what is still to come from what was sent, and what receipts have taught of their share and delay."""
+    return f"headway:{unit}:forecast"
 
 
 def doorbell(number: str) -> str:
@@ -226,6 +236,8 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(r"headway:serial", "string", False, "one small key: ids are never given twice"),
     KeySpec(rf"headway:(status|balance):{_NUMBER}", "string", True, "the provider may be asked again after this"),
     KeySpec(rf"headway:{_NUMBER}:throttle", "hash", True, "the TPS has recovered by then"),
+    KeySpec(rf"headway:{_UNIT}:echo", "zset", True, "what is silent for so long has been told"),
     KeySpec(r"headway:quota:[0-9a-f]{16}:[a-z-]+", "zset", True, "a minute's requests"),
+    KeySpec(rf"headway:{_UNIT}:forecast", "string", True, "what was learned of receipts a month ago is no guide"),
     KeySpec(r"headway:ready", "string", True, "seconds: nobody reads it"),
 )

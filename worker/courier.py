@@ -31,6 +31,7 @@ from worker.brakes import brake
 from worker.calls import CallLoop
 from worker.parcel import Leased
 from worker.verdicts import Plan, plan, settlement
+from worker.watch import expected
 
 #: Makes the provider of a number, on the loop's session.
 ProviderOf = Callable[[str, aiohttp.ClientSession], Provider]
@@ -136,6 +137,8 @@ class Courier:
         self, done: Sequence[tuple[Leased, list[Settlement]]], settled: Settled, counts: dict[str, int]
     ) -> None:
         calls = [settle(o.number, o.lease_id, rows, record_ttl_s=self._record_ttl_s) for o, rows in done]
+        for lease, rows in done:
+            calls += expected(self._rules(lease.number), lease, rows)
         if calls:
             self._run(calls, SETTLE_PATIENCE)
         for lease, rows in done:

@@ -22,9 +22,11 @@ from worker.differences import Differences
 from worker.engine import Engine
 from worker.registry import HeldLease
 from worker.resharding import Resharding
+from worker.watch import Watch
 
 SWEEP_US = 1_000_000
 DECLARE_US = 10_000_000
+LOOK_US = 10_000_000
 
 #: Units in one sweep script: 600 keys, few enough that nobody waits for it.
 SWEPT_AT_ONCE = 100
@@ -46,8 +48,14 @@ class Keeper:
         self._client = engine.client
         self._record_ttl_s = record_ttl_s
         self._ttl_us = lease_ttl_us
-        self._next = {self._renew: 0, self._sweep: 0, self._declare: 0}
-        self._every = {self._renew: lease_ttl_us // 4, self._sweep: SWEEP_US, self._declare: DECLARE_US}
+        self._watch = Watch(engine)
+        self._next = {self._renew: 0, self._sweep: 0, self._declare: 0, self._look: 0}
+        self._every = {
+            self._renew: lease_ttl_us // 4,
+            self._sweep: SWEEP_US,
+            self._declare: DECLARE_US,
+            self._look: LOOK_US,
+        }
         self._told: dict[str, int] = {}
         self._differences = Differences(engine.client, engine.rules)
         self._shards = Resharding(engine)
@@ -134,6 +142,10 @@ class Keeper:
                 self._reclaim(unit)
             self._engine.ring([unit for unit, flag in marked if flag])
         self._shards.empty_former()
+
+    def _look(self) -> None:
+        agenda = self._engine.agenda
+        self._watch.look([unit for number in agenda.numbers() for unit in agenda.units(number)])
 
     def _reclaim(self, number: str) -> None:
         """End the leases of a unit's holders that are lost; whoever comes first does it."""

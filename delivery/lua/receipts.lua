@@ -3,8 +3,8 @@
 -- Guarantee: a receipt changes a record once, in whatever order and how often they come. One for an uncertain row proves
 -- that the provider took it: its envelope is let go. One that comes before its settle is noted in the record (`receipt`)
 -- and used by the settle. A message that nobody knows is no error.
--- KEYS[1] leased (hash)   KEYS[2] kept (hash)   KEYS[3] uncertain (zset)
--- KEYS[4..] of each receipt in turn: if it names our id, the record (hash, TTL); if it gives the provider's id, the
+-- KEYS[1] leased (hash)   KEYS[2] kept (hash)   KEYS[3] uncertain (zset)   KEYS[4] echo (zset, TTL)
+-- KEYS[5..] of each receipt in turn: if it names our id, the record (hash, TTL); if it gives the provider's id, the
 --   `sent` that leads from it to ours (string, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] number, or its unit that has the recipient
 -- ARGV[3] time to live of a record (s)
@@ -19,7 +19,7 @@
 -- @include unkeep
 -- @include match
 local now_ms, from = int(now_us(ARGV[1]) / 1000), cjson.decode(ARGV[4])
-local reply, key = {}, 3
+local reply, key = {}, 4
 for i = 5, #ARGV, 5 do
   local receipt = { id = ARGV[i], provider_id = ARGV[i + 1], state = ARGV[i + 2], code = ARGV[i + 3], reason = ARGV[i + 4] }
   local leads_to
@@ -36,6 +36,7 @@ for i = 5, #ARGV, 5 do
   if found and found.number ~= ARGV[2] and not (early(found) and number_of(found.number) == number_of(ARGV[2])) then
     answer = { 'elsewhere', found.number, '', '', '' }
   elseif found then
+    echoed(receipt, found, now_ms)
     answer = { 'matched', receipt.id, found.push, found.reference, apply(receipt, found, from, now_ms) }
   elseif leads_to then
     answer = { 'named', leads_to, '', '', '' }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 import redis as redis_py
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from delivery.settle import Settlement
 from delivery.states import State
 from headway import keys
+from runtime import scripts
 from scheduler import throttle
 from scheduler.decisions import Because, Grant, Wait
 from scheduler.leases import Begun
@@ -86,9 +88,7 @@ def test_a_refused_request_still_counts_in_its_quota(redis: redis_py.Redis) -> N
 def test_it_is_never_slower_than_one_event_in_ten_seconds(stage: Stage) -> None:
     """However often the provider refuses."""
     for _ in range(40):
-        done = slow(stage, "nobody")
-        stage.later(ms=max(1000, done.rests_us / 1000))
-    assert done.tps_milli >= 100
+        stage.later(ms=max(1000, slow(stage, "nobody").rests_us / 1000))
     found = throttle.read(stage.redis, NUMBER)
     assert found is not None
     assert 100 <= found.tps_milli <= 200
@@ -107,7 +107,7 @@ def test_recovery_is_the_same_in_both_languages_grows_and_stays_within_the_allow
     state = Throttle(base, stage.now_us, was, 0)
     redis.hset(keys.throttle(NUMBER), mapping={"tps_milli": base, "at": stage.now_us, "was": was, "until": 0})
     redis.pexpire(keys.throttle(NUMBER), 60_000)
-    source = (throttle.scripts.load("scheduler", "slow").source).partition("local LEAST_MILLI")[0]
+    source = (scripts.load("scheduler", "slow").source).partition("local LEAST_MILLI")[0]
     at = stage.now_us + ms * 1000
     seen = redis.eval(f"{source}\nreturn throttled(KEYS[1], {at}, {allowed})", 1, keys.throttle(NUMBER))
     assert seen == state.tps_now(allowed, at) <= allowed
@@ -167,5 +167,5 @@ def test_a_limit_that_halves_silently_is_found_within_three_seconds_and_nine_ten
     late = [at for at in refused_at if at > 3 * SECOND]
     # What is left is the search for a limit that may have come back: a refusal now and then, never two in a second.
     assert len(late) <= 300 / 10
-    assert all(later - earlier > 2 * SECOND for earlier, later in zip(late, late[1:], strict=False))
+    assert all(later - earlier > 2 * SECOND for earlier, later in pairwise(late))
     assert taken >= 0.9 * after * 300

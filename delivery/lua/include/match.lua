@@ -13,12 +13,21 @@ end
 -- find(id, record): {state, noted, number, push, reference, provider_id} of our message, or nil. Who published with a
 -- stock client has no record yet, but a row that a lease holds is ours.
 local function find(id, record)
-  local fields = redis.call('HMGET', record, 'state', 'number', 'push', 'reference', 'provider_id', 'receipt')
+  local fields = redis.call('HMGET', record, 'state', 'number', 'push', 'reference', 'provider_id', 'receipt',
+    'push_id')
   if not fields[1] and redis.call('HEXISTS', KEYS[1], id) == 0 then
     return nil
   end
   return { state = fields[1] or 'waiting', number = fields[2] or ARGV[2], push = fields[3] or '',
-    reference = fields[4] or '', provider_id = fields[5], noted = fields[6] }
+    reference = fields[4] or '', provider_id = fields[5], noted = fields[6], request = fields[7] }
+end
+
+-- echoed(receipt, found, now_ms): something came back of the request that carried this message.
+local function echoed(receipt, found, now_ms)
+  if receipt.state ~= '' and found.request and redis.call('ZREM', KEYS[4], found.request) == 1 then
+    redis.call('ZADD', KEYS[4], int(now_ms * 1000), 'echo')
+    redis.call('EXPIRE', KEYS[4], 3600)
+  end
 end
 
 -- apply(receipt, found, from, now_ms): write down what it changes; returns the new state, or ''.
