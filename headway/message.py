@@ -154,22 +154,41 @@ class Message:
                 checked = check(name, value)
                 if checked is not value:
                     object.__setattr__(self, attribute, checked)
-        if (self.to is None) == (self.group_id is None):
-            raise InvalidMessage("to", "name either a recipient (to) or a group (group_id)")
-        if all(getattr(self, name) is None for name in CONTENT):
-            raise InvalidMessage("text", f"say something: one of {', '.join(CONTENT)}")
+        _complete(self.to, self.group_id, says=not all(getattr(self, name) is None for name in CONTENT))
 
     @classmethod
     def of(cls, kwargs: Any) -> Message:
         """Check what a stranger sent as the kwargs of `worker.send`; None stands for a field left out."""
-        if not isinstance(kwargs, Mapping):
-            raise InvalidMessage("kwargs", "must be an object with the message's fields")
-        for name in kwargs:
-            if name not in CHECKS:
-                raise InvalidMessage(str(name)[:64], f"is not a field of a message; there are {', '.join(CHECKS)}")
+        _known(kwargs)
         given = {("class_" if name == "class" else name): value for name, value in kwargs.items() if value is not None}
         return cls(**given)
 
     def kwargs(self) -> dict[str, Any]:
         """Return the JSON kwargs of `worker.send`, without the class: its lane says that."""
         return {name: value for name in _SAID if (value := getattr(self, name)) is not None}
+
+
+def checked(kwargs: Any) -> dict[str, Any]:
+    """Return the fields of a message, checked as `Message.of` does: for who handles many and needs no Message.
+
+    Raises InvalidMessage, which names the field.
+    """
+    _known(kwargs)
+    fields = {name: CHECKS[name](name, value) for name, value in kwargs.items() if value is not None}
+    _complete(fields.get("to"), fields.get("group_id"), says=not fields.keys().isdisjoint(CONTENT))
+    return fields
+
+
+def _known(kwargs: Any) -> None:
+    if not isinstance(kwargs, Mapping):
+        raise InvalidMessage("kwargs", "must be an object with the message's fields")
+    for name in kwargs:
+        if name not in CHECKS:
+            raise InvalidMessage(str(name)[:64], f"is not a field of a message; there are {', '.join(CHECKS)}")
+
+
+def _complete(to: str | None, group_id: str | None, *, says: bool) -> None:
+    if (to is None) == (group_id is None):
+        raise InvalidMessage("to", "name either a recipient (to) or a group (group_id)")
+    if not says:
+        raise InvalidMessage("text", f"say something: one of {', '.join(CONTENT)}")

@@ -31,6 +31,21 @@ def until_answered(client: redis.Redis, calls: Sequence[Call], *, patience: time
 
     Raises BrokerUnavailable when patience ends, and redis.ResponseError for what no later try would mend.
     """
+    try:
+        return _once(client, calls)
+    except redis.RedisError as error:
+        return _patiently(client, calls, patience, error)
+
+
+def _patiently(client: redis.Redis, calls: Sequence[Call], patience: timedelta, first: redis.RedisError) -> list[Any]:
+    """Go on after the first answer, or its lack. All is well nearly always, and then no wait need be planned."""
+    failed = [first]
+
+    def attempt() -> list[Any]:
+        if failed:
+            raise failed.pop()
+        return _once(client, calls)
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(not_now),
         wait=tenacity.wait_random_exponential(multiplier=0.05, max=2),
@@ -39,7 +54,7 @@ def until_answered(client: redis.Redis, calls: Sequence[Call], *, patience: time
         reraise=True,
     )
     try:
-        replies: list[Any] = retrying(_once, client, calls)
+        replies: list[Any] = retrying(attempt)
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise BrokerUnavailable(f"the server doesn't answer ({error}), and patience is over") from error
     if retrying.statistics.get("attempt_number", 1) > 1:

@@ -59,34 +59,52 @@ class Call:
 
 def run_all(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
     """Run calls in one round trip; each answers by itself: its reply, or the ResponseError that the server gave."""
-    if len(calls) == 1:
-        try:
-            return [calls[0].script.run(client, calls[0].keys, calls[0].args)]
-        except redis.ResponseError as error:
-            return [error]
-    with client.pipeline(transaction=False) as pipe:
-        for call in calls:
-            pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
-        replies = pipe.execute(raise_on_error=False)
+    replies = _round_trip(client, [call.command() for call in calls])
     for index, reply in enumerate(replies):
         if isinstance(reply, NoScriptError):
-            replies[index] = run_all(client, [calls[index]])[0]
+            (replies[index],) = _round_trip(client, [_with_source(calls[index])])
     return replies
+
+
+def _with_source(call: Call) -> list[Argument]:
+    return ["EVAL", call.script.source, len(call.keys), *call.keys, *call.args]
+
+
+def _round_trip(client: redis.Redis, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    """Send commands at once, and read a reply or a ResponseError for each.
+
+    As redis-py's own commands do, but packed by hiredis: those take a thousand arguments through many hands.
+    """
+    pool: Any = client.connection_pool
+    connection = pool.get_connection()
+    try:
+        packed = [pack_command(tuple(words)) for words in commands]  # type: ignore[arg-type]  # hiredis: any length
+        connection.send_packed_command([b"".join(packed)])
+        return [_read(connection) for _ in commands]
+    except BaseException:
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _read(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 async def run_all_async(client: redis_asyncio.Redis, calls: Sequence[Call]) -> list[Any]:
     """Run calls as `run_all` does, on an event loop."""
-    replies = await _round_trip(client, [call.command() for call in calls])
+    replies = await _round_trip_async(client, [call.command() for call in calls])
     for index, reply in enumerate(replies):
         if isinstance(reply, NoScriptError):
-            call = calls[index]
-            (replies[index],) = await _round_trip(
-                client, [["EVAL", call.script.source, len(call.keys), *call.keys, *call.args]]
-            )
+            (replies[index],) = await _round_trip_async(client, [_with_source(calls[index])])
     return replies
 
 
-async def _round_trip(client: redis_asyncio.Redis, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+async def _round_trip_async(client: redis_asyncio.Redis, commands: Sequence[Sequence[Argument]]) -> list[Any]:
     """Send commands at once, and read a reply or a ResponseError for each.
 
     As redis-py's pipeline does, but packed by hiredis and with one time-out for all: half the time on our side.

@@ -32,6 +32,24 @@ class Leased:
     rows: tuple[LeasedRow, ...]
 
 
+class Load:
+    """The leases of a parcel: to a thread of this process the very objects, to a forked child plain tuples.
+
+    They never go through JSON: kombu hands the header on as it is, and only a fork has it pickled.
+    """
+
+    __slots__ = ("leases",)
+
+    def __init__(self, leases: Sequence[Leased]) -> None:
+        self.leases = leases
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = [
+            (o.number, o.lease_id, o.holder, [(r.id, r.step, r.verdict, r.body) for r in o.rows]) for o in self.leases
+        ]
+        return _load, (plain,)
+
+
 def pack(tag: str, queue: str, leases: Sequence[Leased]) -> dict[str, Any]:
     """Return the message as kombu's virtual transports hand it on."""
     rows = {lease.number: len(lease.rows) for lease in leases}
@@ -42,7 +60,7 @@ def pack(tag: str, queue: str, leases: Sequence[Leased]) -> dict[str, Any]:
         "headers": {
             "lang": "py", "task": TASK, "id": tag, "root_id": tag, "parent_id": None, "group": None, "retries": 0,
             "eta": None, "expires": None, "timelimit": [None, None], "ignore_result": True,
-            "argsrepr": "()", "kwargsrepr": repr({"rows": rows}), HEADER: _dump(leases),
+            "argsrepr": "()", "kwargsrepr": repr({"rows": rows}), HEADER: Load(leases),
         },
         "properties": {
             "correlation_id": tag, "delivery_tag": tag, "delivery_mode": 2, "priority": 0, "body_encoding": "utf-8",
@@ -51,19 +69,15 @@ def pack(tag: str, queue: str, leases: Sequence[Leased]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def unpack(text: str) -> list[Leased]:
+def unpack(load: Load) -> Sequence[Leased]:
     """Read the leases of a parcel from its header."""
-    return [
-        Leased(number, lease_id, holder, tuple(LeasedRow(*row) for row in rows))
-        for number, lease_id, holder, rows in json.loads(text)
-    ]
+    return load.leases
 
 
-def _dump(leases: Sequence[Leased]) -> str:
-    return json.dumps(
+def _load(plain: Sequence[tuple[str, str, str, Sequence[tuple[Any, ...]]]]) -> Load:
+    return Load(
         [
-            (lease.number, lease.lease_id, lease.holder, [(r.id, r.step, r.verdict, r.body) for r in lease.rows])
-            for lease in leases
-        ],
-        ensure_ascii=False,
+            Leased(number, lease_id, holder, tuple(LeasedRow(*row) for row in rows))
+            for number, lease_id, holder, rows in plain
+        ]
     )
