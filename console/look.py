@@ -58,7 +58,8 @@ def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
 
     --json prints a list of {"number", "tps", "tps_from", "paused", "by", "at_ms", "waiting": {class: rows}, "leased",
     "deferred", "uncertain", "dead", "spent" (events charged in the trailing second), "debt_ms", "totals": {"send",
-    "inbound", "delivered", "read"}}; of a number with several shards also "shards", a list of the same figures of each.
+    "inbound", "delivered", "read"}, "silent_pushes" (accepted, and nothing came back)}; of a number with several shards
+    also "shards", a list of the same figures of each.
 
     \b
     Example:

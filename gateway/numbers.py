@@ -43,6 +43,7 @@ class ShardFigures(Struct, kw_only=True):
     spent: int
     debt_ms: int
     totals: dict[str, int]
+    silent_pushes: int
 
 
 class NumberFigures(Struct, kw_only=True):
@@ -50,8 +51,9 @@ class NumberFigures(Struct, kw_only=True):
 
     `tps_from`: `live`, `workers` (the lowest that a running worker was started with), `default`, or an environment
     variable. `waiting` is by class. `spent`: events charged in the trailing window. `debt_ms`: how far its container
-    is behind. `by` and `at_ms`: who changed something live last, and when. With several `shards` (left out with one)
-    `tps` is that of each, `debt_ms` that of the one furthest behind, and all else the sum of all.
+    is behind. `silent_pushes`: requests that the provider accepted and of which nothing came back. `by` and
+    `at_ms`: who changed something live last, and when. With several `shards` (left out with one) `tps` is that of each,
+    `debt_ms` that of the one furthest behind, and all else the sum of all.
     """
 
     number: str
@@ -68,6 +70,7 @@ class NumberFigures(Struct, kw_only=True):
     spent: int
     debt_ms: int
     totals: dict[str, int]
+    silent_pushes: int
     shards: list[ShardFigures] | UnsetType = UNSET
 
 

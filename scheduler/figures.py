@@ -44,6 +44,8 @@ class NumberFigures:
     debt_ms: int
     #: Events so far, by kind: send, inbound, delivered, read.
     totals: Mapping[str, int]
+    #: Requests that the provider accepted and of which nothing came back.
+    silent_pushes: int = 0
     #: Those in force, when there are several.
     shards: tuple[UnitFigures, ...] = ()
 
@@ -65,6 +67,7 @@ class NumberFigures:
             "spent": self.spent,
             "debt_ms": self.debt_ms,
             "totals": dict(self.totals),
+            "silent_pushes": self.silent_pushes,
             **({"shards": each} if each else {}),
         }
 
@@ -98,6 +101,7 @@ def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
         spent=all_of_it.spent,
         debt_ms=all_of_it.debt_ms,
         totals=all_of_it.totals,
+        silent_pushes=all_of_it.silent_pushes,
         shards=tuple(found[unit] for unit in in_force) if len(in_force) > 1 else (),
     )
 

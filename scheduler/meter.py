@@ -65,6 +65,8 @@ class Spent:
     window: int
     backlog_ue: int
     backlog_at_us: int
+    #: Requests that the provider accepted and of which nothing came back.
+    silent_pushes: int = 0
 
 
 def count(rules: NumberRules, events: Sequence[Event], *, now_us: int | None = None) -> Call:
@@ -99,6 +101,7 @@ def spent_of(fields: Mapping[bytes | str, bytes | str]) -> Spent:
         window=int(meter.get("window", 0)),
         backlog_ue=int(meter.get("backlog", 0)),
         backlog_at_us=int(meter.get("backlog_at", 0)),
+        silent_pushes=int(meter.get("silent_pushes", 0)),
     )
 
 

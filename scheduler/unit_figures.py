@@ -33,6 +33,8 @@ class UnitFigures:
     spent: int
     debt_ms: int
     totals: Mapping[str, int]
+    #: Requests that the provider accepted and of which nothing came back.
+    silent_pushes: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures by name, in their documented order."""
@@ -45,6 +47,7 @@ class UnitFigures:
             "spent": self.spent,
             "debt_ms": self.debt_ms,
             "totals": dict(self.totals),
+            "silent_pushes": self.silent_pushes,
         }
 
 
@@ -77,6 +80,7 @@ def total(units: Sequence[UnitFigures]) -> UnitFigures:
         spent=sum(one.spent for one in units),
         debt_ms=max(one.debt_ms for one in units),
         totals=_sum([one.totals for one in units]),
+        silent_pushes=sum(one.silent_pushes for one in units),
     )
 
 
@@ -93,6 +97,7 @@ def _figures(answers: Sequence[Any], tps_milli: int, now_us: int) -> UnitFigures
         spent=sum(int(entry.rpartition(b":")[2]) for entry in window),
         debt_ms=max(0, spent.backlog_ue - drained_ue) // tps_milli,
         totals={"send": spent.send, "inbound": spent.inbound, "delivered": spent.delivered, "read": spent.read},
+        silent_pushes=spent.silent_pushes,
     )
 
 
