@@ -84,6 +84,7 @@ def _curve(both: Curves, tolerance: float) -> Check:
     seen = (
         f"seconds over TPS lower by {mean * 100:+.1f} points in the mean, {min(gaps, default=0.0) * 100:+.1f} at worst"
     )
+    seen += f"; p99 behind {fmean(both.behind_ratios() or [1.0]):.2f} of its"
     more = f"; {beyond} points have more sends than window + debt reaches" if beyond else ""
     return Check(
         f"{both.situation}: curve {'better than' if better else 'nowhere worse than'} window + debt", held, seen + more

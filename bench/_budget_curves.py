@@ -6,7 +6,7 @@ arrivals whose trailing second holds more than TPS events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from statistics import fmean
@@ -59,8 +59,18 @@ class Curves:
         that point's share: who sends less should be at least as calm. Right of its busiest point it ends: more sends
         than the plain sender reaches at all are compared with nothing.
         """
+        return [at - point.over for point, at in self._pairs(lambda point: point.over)]
+
+    def behind_ratios(self) -> list[float]:
+        """Return for each of Headway's points its p99 of work found before an arrival, over the plain sender's."""
+        return [point.behind_p99_s / at for point, at in self._pairs(lambda point: point.behind_p99_s) if at]
+
+    def _pairs(self, figure: Callable[[Point], float]) -> Iterator[tuple[Point, float]]:
         plain = sorted(self.plain, key=lambda point: point.sends)
-        return [at - point.over for point in self.headway if (at := _read(plain, point.sends)) is not None]
+        for point in self.headway:
+            at = _read(plain, point.sends, figure)
+            if at is not None:
+                yield point, at
 
     def told(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -118,11 +128,11 @@ def _point(headroom: float, seen: Sequence[Figures], oracle: Sequence[Figures]) 
     )
 
 
-def _read(curve: Sequence[Point], sends: float) -> float | None:
+def _read(curve: Sequence[Point], sends: float, figure: Callable[[Point], float]) -> float | None:
     if sends <= curve[0].sends:
-        return curve[0].over
+        return figure(curve[0])
     for before, after in pairwise(curve):
         if sends <= after.sends:
             part = (sends - before.sends) / (after.sends - before.sends)
-            return before.over + part * (after.over - before.over)
+            return figure(before) + part * (figure(after) - figure(before))
     return None
