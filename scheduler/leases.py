@@ -15,6 +15,7 @@ from headway import keys
 from priorities import table
 from runtime import scripts
 from runtime.scripts import Call
+from scheduler.ahead import foresight
 from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wait
 from scheduler.rules import NumberRules
 
@@ -43,12 +44,13 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
         keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n), keys.throttle(n), *request_logs(rules),
+        keys.forecast(n),
     ]  # fmt: skip
     quota = rules.quota
     args = [
         _time(now_us), lease_id, holder, rules.lease_ttl_us, rules.tps_milli, rules.guard_us, rules.headroom_ppm,
         rules.in_flight, rules.max_rows, rules.max_bytes, table.as_argument(rules.floor_ppm),
-        quota.per_minute if quota else "", *rules.shape_fields,
+        quota.per_minute if quota else "", *foresight(rules), *rules.shape_fields,
     ]  # fmt: skip
     return Call(scripts.load("scheduler", "lease"), names, args)
 

@@ -6,14 +6,15 @@
 -- KEYS[7] meter (hash)   KEYS[8] window (zset, TTL)   KEYS[9] leases (hash)   KEYS[10] deadlines (zset)
 -- KEYS[11] leased (hash)   KEYS[12] deferred (zset)   KEYS[13] kept (hash)
 -- KEYS[14] throttle (hash, TTL)   KEYS[15] the account's requests   KEYS[16] those of them that went alone
--- KEYS[17] units that want requests (three zsets, TTL)
+-- KEYS[17] units that want requests (three zsets, TTL)   KEYS[18] forecast (string, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
 -- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
 -- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] the class table (include/classes.lua)
 -- ARGV[12] requests that the provider takes in a minute (0: no quota; empty: nor may a person set one)
--- ARGV[13..] fields that rows of one lease must agree on
--- reply: {'grant', now, deadline, charged, then per row: id, step, verdict, body}
---        {'wait', now, until or 0, because: window|debt|pace|quota|throttled|in flight|
+-- ARGV[13] receipts that single sends bring   ARGV[14] receipts that use the allocation (comma lists)
+-- ARGV[15] are receipts told: on or off   ARGV[16..] fields that rows of one lease must agree on
+-- reply: {'grant', now, deadline, charged, when to ask again or 0 (when the doorbell rings), then per row: id, step, verdict, body}
+--        {'wait', now, until or 0, because: window|debt|forecast|pace|quota|throttled|in flight|
 --        empty|again}   {'refuse', now, 'paused'}
 -- @include now_us
 -- @include int
@@ -34,10 +35,11 @@
 -- @include room
 -- @include take
 -- @include measure
+-- @include turn
 -- @include grant
 local now, id = now_us(ARGV[1]), ARGV[2]
 local fields = {}
-for i = 13, #ARGV do
+for i = 16, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
 local before = get_lease(KEYS[9], id)
@@ -52,25 +54,26 @@ end
 local lanes = lanes_by_step()
 promote(KEYS[12], KEYS[13], lanes, now)
 local m = measured(a, now)
+owe(m, now)
 local t = {
   max_rows = tonumber(ARGV[9]), max_bytes = tonumber(ARGV[10]), shape_fields = fields, leased = KEYS[11],
   deferred = KEYS[12], kept = KEYS[13], rows = {}, held = {}, reply = {}, trims = {}, seen = {}, met = {},
-  taken = 0, bytes = 0, moved = 0,
+  taken = 0, groups = 0, members = 0, bytes = 0, moved = 0,
 }
 local wait = { 0, 'empty' }
 for i, class in ipairs(classes(ARGV[11], a)) do
   if redis.call('EXISTS', KEYS[i]) == 1 then
     local fits, ends, because = room(KEYS[8], now, m, class)
     local before_lane = t.taken
-    local open = take({ key = KEYS[i], step = class.step }, lanes, now, t, fits)
+    local open = take({ key = KEYS[i], step = class.step, groups = groups_wait(m, class, now) }, lanes, now, t, fits)
     spend(m, t.taken - before_lane, class)
     if not open then
-      wait = fits < 1 and { ends, because } or { now, 'again' }
+      if t.taken > before_lane then
+        fits, ends, because = room(KEYS[8], now, m, class) -- for the next lease, told in the same answer
+      end
+      wait = t.groups_until and { t.groups_until, 'forecast' } or fits < 1 and { ends, because } or { now, 'again' }
       break
     end
   end
 end
-if #t.rows == 0 then
-  return nothing(t, m, wait, now)
-end
-return grant(t, m, now)
+return #t.rows == 0 and nothing(t, m, wait, now) or grant(t, m, wait, now)

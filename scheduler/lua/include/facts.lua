@@ -1,6 +1,8 @@
 -- facts(raw, shape_fields): what a lease must know of an envelope from its lane; an error only when it has no readable id.
--- {id, to, shape, step (of its class kwarg), body (JSON text), not_before (us), expires (us), refused (why, or nil)}
+-- {id, to, members (of the group it goes to, or nil), shape, step (of its class kwarg), body (JSON text), not_before (us), expires (us), refused (why, or nil)}
 local STEP_OF_CLASS = { urgent = '0', high = '3', normal = '6', bulk = '9' }
+-- Of a group when nobody says, and at most.
+local USUAL_MEMBERS, MOST_MEMBERS = 256, 1024
 local function given(value)
   return value ~= nil and value ~= cjson.null
 end
@@ -42,6 +44,9 @@ local function what(row, headers, text, shape_fields)
   end
   row.body = text
   row.to = tostring(given(kwargs.to) and kwargs.to or kwargs.group_id)
+  if not given(kwargs.to) then
+    row.members = math.max(1, math.min(MOST_MEMBERS, tonumber(kwargs.group_members) or USUAL_MEMBERS))
+  end
   row.step = STEP_OF_CLASS[kwargs.class]
   row.not_before = math.max(time_of(row, 'eta', headers.eta, 0), time_of(row, 'send_at', kwargs.send_at, 0))
   row.expires = math.min(time_of(row, 'expires', headers.expires, math.huge),

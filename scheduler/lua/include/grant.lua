@@ -1,3 +1,4 @@
+-- @include owe
 -- What a lease ends with: these work on the KEYS and ARGV of lease.lua.
 
 local function trim(t)
@@ -6,26 +7,31 @@ local function trim(t)
   end
 end
 
--- nothing(t, m, wait, now): no row may leave; when something was moved or deferred, ask again at once. No wait sleeps
--- through the time of a deferred message: it may be of a class that has room.
-local function nothing(t, m, wait, now)
-  if m.quota and m.quota.wanted then
-    wanting(m.quota, now)
-  end
-  trim(t)
+-- next_ask(t, wait, now): when to ask again: at once when something was moved or deferred; 0: when the doorbell rings. No
+-- wait sleeps through the time of a deferred message: it may be of a class that has room.
+local function next_ask(t, wait, now)
   if t.moved > 0 then
-    return { 'wait', now, now, 'again' }
+    return now
   end
   local next_due = redis.call('ZRANGE', KEYS[12], 0, 0, 'WITHSCORES')
   local due = next_due[2] and tonumber(next_due[2]) * 1000 or 0
   if due > now and due < wait[1] or wait[1] == 0 then
     wait[1] = due
   end
-  return { 'wait', now, wait[1], wait[2] }
+  return wait[1] > now and turn(KEYS[7], ARGV[3], wait[1], now) or wait[1]
 end
 
--- grant(t, m, now): write the lease down, charge it, and only then take its rows off their lanes.
-local function grant(t, m, now)
+-- nothing(t, m, wait, now): no row may leave.
+local function nothing(t, m, wait, now)
+  if m.quota and m.quota.wanted then
+    wanting(m.quota, now)
+  end
+  trim(t)
+  return { 'wait', now, next_ask(t, wait, now), t.moved > 0 and 'again' or wait[2] }
+end
+
+-- grant(t, m, wait, now): write the lease down, charge it, and only then take its rows off their lanes.
+local function grant(t, m, wait, now)
   local id, deadline = ARGV[2], now + tonumber(ARGV[4])
   redis.call('HSET', KEYS[11], unpack(t.held))
   put_lease(KEYS[9], {
@@ -40,14 +46,15 @@ local function grant(t, m, now)
       redis.call('HINCRBY', KEYS[7], 'floor', m.by_floor)
     end
     redis.call('HINCRBY', KEYS[7], 'send', t.taken)
+    leaves(m, t)
   end
   trim(t)
-  return { 'grant', now, deadline, t.taken, unpack(t.reply) }
+  return { 'grant', now, deadline, t.taken, next_ask(t, wait, now), unpack(t.reply) }
 end
 
 -- granted_before(lease, fields, now): the answer that this lease id got already; its caller never saw it.
 local function granted_before(lease, fields, now)
-  local reply = { 'grant', now, tonumber(redis.call('ZSCORE', KEYS[10], lease.id) or now), lease.charged }
+  local reply = { 'grant', now, tonumber(redis.call('ZSCORE', KEYS[10], lease.id) or now), lease.charged, now }
   for _, entry in ipairs(rows_of(lease)) do
     local envelope = redis.call('HGET', KEYS[11], entry[1])
     if envelope then

@@ -21,15 +21,18 @@ local function measured(a, now)
   -- ahead than pacing goes is from a time with a lower TPS: one that was just raised holds at once.
   -- Where a request quota makes batches, their rows are gathered.
   local quota = slots(a, now)
-  local pace_at = math.max(now - SLACK_US - (quota and quota.gather_us or 0), tonumber(seen[2] or now))
+  local gather_us = quota and quota.gather_us or 0
+  local pace_at = math.max(now - SLACK_US - gather_us, tonumber(seen[2] or now - gather_us))
   if pace_at > now + SLACK_US + slowest + 1 then
     pace_at = now
   end
-  return {
+  local m = {
     now = now, events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, headroom = headroom,
     spent = total, sends = sends, behind = backlog(KEYS[7], now, a.tps_milli), pace_at = pace_at,
     floor_at = tonumber(seen[3] or 0), by_floor = 0, quota = quota,
   }
+  m.forecast = foreseen(a, now, m)
+  return m
 end
 
 -- spend(m, events, class): these leave, so there is less room for the next class.

@@ -1,11 +1,12 @@
 -- @include leaves_at
 -- @include slots
+-- @include ahead
 -- room(window, now, m, class): how many events of a class may leave now; if none, until when to wait and why.
 -- m: {now, events, tps_milli, window_us, spent, sends, behind, headroom (ppm), pace_at, floor_at}
 -- class: {share (ppm), paced, floor (us, or nil)}, to which the interval (us) of its pace is added.
 -- Pacing is GCRA with a tolerance of SLACK: late wake-ups catch up. A wait gathers rows for GATHER, so that a fast
 -- number leaves in a few leases of some rows instead of a thousand leases of one.
-local SLACK_US, GATHER_US = 50000, 20000
+local SLACK_US, GATHER_US = 50000, 40000
 local function bounded(window, now, m, class)
   local cap = math.max(1, math.floor(m.events - m.events * m.headroom * class.share / 1e12))
   class.interval = m.window_us / cap
@@ -36,6 +37,10 @@ local function room(window, now, m, class)
     end
     ends = math.min(ends, m.floor_at)
   end
+  if fits < 1 then
+    return fits, ends, because
+  end
+  fits, ends, because = ahead(m, class, now, fits)
   if fits < 1 then
     return fits, ends, because
   end

@@ -31,13 +31,17 @@ local function take(lane, lanes, now, t, room)
       t.moved, any_kept = t.moved + 1, true
     else
       local sends = row.verdict == 'send'
-      open = not (sends and (room < 1 or t.met[row.to] or (t.shape or row.shape) ~= row.shape))
+      t.groups_until = sends and room >= 1 and row.members and lane.groups and lane.groups() or nil
+      open = not (sends and (room < 1 or t.groups_until or t.met[row.to] or (t.shape or row.shape) ~= row.shape))
         and (#t.rows == 0 or t.bytes + #row.body <= t.max_bytes)
       if not open then
         break
       end
       if sends then
         t.taken, room, t.shape, t.met[row.to] = t.taken + 1, room - 1, row.shape, true
+      end
+      if sends and row.members then
+        t.groups, t.members = t.groups + 1, t.members + row.members
       end
       t.bytes, t.seen[row.id] = t.bytes + #row.body, true
       t.rows[#t.rows + 1] = { row.id, sends and 1 or 0, row.step }
