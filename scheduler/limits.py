@@ -136,6 +136,9 @@ def _limits(live: Live, settings: Settings, number: str, standings: Sequence[Sta
     yield of.setting("floor", own.floor_ppm, "of the TPS")
     behind = most("behind") / US
     yield Limit(limit="debt", value=first["events"], unit="events behind", used=round(behind, 3), source="tps")
+    if all("foreseen_ms" in standing.facts for standing in standings):
+        foreseen, calm = most("foreseen_ms") / 1000, first["calm_ms"] / 1000
+        yield Limit(limit="forecast", value=calm, unit="s behind, foreseen", used=foreseen, source="receipts to come")
     pace = standings[0].rooms[-1].interval_us / 1000
     yield Limit(limit="pace", value=round(pace, 1), unit="ms from row to row", source="tps, headroom")
     if "quota" in first:

@@ -22,6 +22,9 @@ local now = now_us(ARGV[1])
 local a = allocation(KEYS[5], KEYS[6], ARGV[5], ARGV[6], KEYS[14], now)
 local shut = gate(a, now)
 local m = measured(a, now)
+-- Receipts that nobody tells us of: the lease charges them first.
+m.owed = m.forecast and m.forecast.f[7] >= 1 and math.floor(m.forecast.f[7]) or nil
+m.spent = m.spent + (m.owed or 0)
 local u = uncontrolled(KEYS[7], now)
 local facts = {
   tps_milli = a.tps_milli, events = a.events, window_us = a.window_us, leases = redis.call('HLEN', KEYS[9]),
@@ -30,6 +33,9 @@ local facts = {
 }
 if m.quota then
   facts.quota, facts.requests, facts.slot_us, facts.turn_at = m.quota.limit, m.quota.used, m.quota.slot_us, m.quota.due
+end
+if m.forecast and m.forecast.binds then
+  facts.foreseen_ms, facts.calm_ms = math.max(0, excess(m) * 1000), CALM_S * 1000
 end
 local flat = {}
 for name, value in pairs(facts) do
@@ -40,6 +46,9 @@ for i, class in ipairs(classes(ARGV[11], a)) do
   local fits, ends, because = room(KEYS[8], now, m, class)
   if shut then
     fits, ends, because = 0, #shut == 4 and shut[3] or 0, shut[#shut]
+  end
+  if fits >= 1 then
+    ends, because = 0, ''
   end
   reply[#reply + 1] = { redis.call('LLEN', KEYS[i]), fits, ends, because, int(class.interval) }
 end

@@ -51,6 +51,8 @@ rules = st.fixed_dictionaries(
         "floor_ppm": st.sampled_from([0, 100_000, 500_000]),
         "in_flight": st.sampled_from([3, 1000]),
         "guard_us": st.sampled_from([0, 20_000]),
+        "event_webhook": st.booleans(),
+        "receipts": st.sampled_from([("delivered", "read"), ("delivered",), ()]),
         "quota": st.sampled_from([None, Quota("a" * 16, 90), Quota("a" * 16, 8)]),
     }
 )
@@ -113,6 +115,17 @@ def test_it_tells_the_meter_as_the_next_lease_finds_it(stage: Stage) -> None:
     stage.later(ms=1500)
     found = standing(stage)
     assert (found.facts["spent"], found.facts["behind"], found.rooms[0].may_leave) == (0, 0, 10)
+
+
+def test_it_tells_what_the_forecast_foresees(stage: Stage) -> None:
+    """Where receipts are expected, and only there."""
+    assert "foreseen_ms" not in standing(stage).facts
+    stage.change(event_webhook=False)
+    found = standing(stage).facts
+    assert found["calm_ms"] == 500
+    assert found["foreseen_ms"] == 0
+    stage.change(receipts=(), counts=("send", "inbound"))
+    assert "foreseen_ms" not in standing(stage).facts
 
 
 @pytest.mark.parametrize("class_", [*MessageClass])

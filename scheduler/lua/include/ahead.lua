@@ -40,7 +40,7 @@ end
 
 -- staying(m, now, part): events of the trailing window that will still be in it after this part of it.
 local function staying(m, now, part)
-  if m.events > COUNTED then
+  if m.events > COUNTED or part == 1 then
     return m.spent * (1 - part)
   end
   local edge, left = now - m.window_us, 0

@@ -1,4 +1,5 @@
 -- leaves_at(window, m, events): when so many events have left the trailing window, as far as its first entries tell.
+-- `m.owed`: events of now that the caller may not write into it.
 local function leaves_at(window, m, events)
   local ends, edge = m.now, '(' .. int(m.now - m.window_us)
   local entries = redis.call('ZRANGE', window, edge, '+inf', 'BYSCORE', 'LIMIT', 0, 50, 'WITHSCORES')
@@ -7,6 +8,9 @@ local function leaves_at(window, m, events)
     if events <= 0 then
       break
     end
+  end
+  if events > 0 and m.owed and #entries < 100 then
+    return m.now + m.window_us
   end
   return ends
 end
