@@ -44,12 +44,16 @@ class LeasedRow:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """These may leave now; they are charged. Times are the server's, in microseconds."""
+    """These may leave now; they are charged. Times are the server's, in microseconds.
+
+    `next_us`: when to ask again, or 0: ask when the doorbell rings.
+    """
 
     now_us: int
     deadline_us: int
     charged: int
     rows: tuple[LeasedRow, ...]
+    next_us: int
 
 
 @dataclass(frozen=True, slots=True)

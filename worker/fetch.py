@@ -136,7 +136,8 @@ class Fetch:
         match leases.decision(reply):
             case Grant(rows=rows) as grant:
                 log.debug(Event.LEASE_GRANTED, number=number, rows=len(rows), charged=grant.charged)
-                self._agenda.later(number, now_us)
+                ask_in_us = max(0, grant.next_us - grant.now_us)
+                self._agenda.later(number, now_us + ask_in_us if grant.next_us else None)
                 return Leased(number, self._pending.pop(number), self.holder, rows)
             case Wait(because=Because.AGAIN):
                 self._agenda.later(number, now_us)

@@ -176,7 +176,7 @@ class Stage:
     def meter(self) -> dict[str, int]:
         """Read the meter as it stands in Redis."""
         found = self.redis.hgetall(keys.meter(self.rules.number))
-        return {name.decode(): int(value) for name, value in found.items()}
+        return {name.decode(): int(value) for name, value in found.items() if name != b"turn"}
 
     def debt(self) -> float:
         """Return how many events the container is behind now."""

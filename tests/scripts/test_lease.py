@@ -158,12 +158,12 @@ def test_late_wake_ups_cost_less_than_a_twentieth(redis: redis_py.Redis, tps: in
 
 
 def test_a_fast_number_leaves_in_batches(redis: redis_py.Redis) -> None:
-    """At 1,000 TPS a wait gathers some 20 ms of rows: no lease of one row each millisecond."""
+    """At 1,000 TPS a wait gathers some 40 ms of rows: no lease of one row each millisecond."""
     stage = Stage(redis, tps=1000)
     stage.push(*(f"m{i}" for i in range(500)), class_="bulk")
     stage.drain()
     stage.now_us = stage.waits().until_us
-    assert 15 <= len(stage.ids()) <= 25
+    assert 35 <= len(stage.ids()) <= 45
 
 
 def test_a_tps_that_was_just_raised_holds_at_once(redis: redis_py.Redis) -> None:

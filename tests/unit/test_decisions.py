@@ -12,9 +12,9 @@ from scheduler.leases import Begun, begun, decision
 
 def test_a_grant() -> None:
     """Four parts for each row; times and the charge are numbers."""
-    reply = [b"grant", 5, 9, 1, b"a", b"0", b"send", b"[[],{},{}]", b"b", b"9", b"refused: body: \xc3\xbc", b"null"]
+    reply = [b"grant", 5, 9, 1, 7, b"a", b"0", b"send", b"[[],{},{}]", b"b", b"9", b"refused: body: \xc3\xbc", b"null"]
     assert decision(reply) == Grant(
-        5, 9, 1, (LeasedRow("a", 0, "send", "[[],{},{}]"), LeasedRow("b", 9, "refused: body: ü", "null"))
+        5, 9, 1, (LeasedRow("a", 0, "send", "[[],{},{}]"), LeasedRow("b", 9, "refused: body: ü", "null")), 7
     )
 
 

@@ -35,7 +35,7 @@ local function grant(t, m, wait, now)
   local id, deadline = ARGV[2], now + tonumber(ARGV[4])
   redis.call('HSET', KEYS[11], unpack(t.held))
   put_lease(KEYS[9], {
-    id = id, holder = ARGV[3], state = 'leased', at = int(now), charged = t.taken, rows_json = cjson.encode(t.rows),
+    id = id, holder = ARGV[3], state = 'leased', at = int(now), charged = t.taken, group = t.groups > 0 or nil, rows_json = cjson.encode(t.rows),
     quota = t.taken > 0 and requested(m.quota, id, now) or nil,
   })
   redis.call('ZADD', KEYS[10], int(deadline), id)
