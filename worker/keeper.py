@@ -28,6 +28,9 @@ SWEEP_US = 1_000_000
 DECLARE_US = 10_000_000
 LOOK_US = 10_000_000
 
+#: How long the thread rests while a number waits to hear how many shards it has.
+SOON_S = 0.02
+
 #: Units in one sweep script: 600 keys, few enough that nobody waits for it.
 SWEPT_AT_ONCE = 100
 
@@ -79,8 +82,9 @@ class Keeper:
 
     def turn(self, *, timeout_s: float = 0.25) -> None:
         """Do once what is due; a server that is away is asked again with the next turn."""
-        undecided = self._engine.agenda.undecided()
-        released = self._engine.take_released(timeout_s=0 if undecided else timeout_s)
+        if self._engine.agenda.undecided():
+            timeout_s = min(timeout_s, SOON_S)
+        released = self._engine.take_released(timeout_s=timeout_s)
         if self._engine.stopping:
             self._say_stopping()
         if self._engine.giving_up:

@@ -107,6 +107,27 @@ def test_a_worker_killed_amid_its_shards_loses_nothing(house: House) -> None:
     assert house.states(ids).count("uncertain") < 60
 
 
+def test_the_fewest_shards_of_two_workers_hold(house: House) -> None:
+    """Loudly; both send, each message once, and no shard spends what two would."""
+    number, tps = house.number(), 20
+    env = {**MANY, "HEADWAY_TPS": str(tps)}
+    with (
+        house.worker(number, env={**env, "HEADWAY_SHARDS": "4"}) as four,
+        house.worker(number, env={**env, "HEADWAY_SHARDS": "2"}) as two,
+    ):
+        four.ready()
+        two.ready()
+        said = four.says("shards_differ")
+        assert (said["number"], said["ours"], said["fewest"]) == (number, 4, 2)
+        ids = house.push(number, 200)
+        house.all_are(ids, "sent", within=timedelta(seconds=30))
+        assert four.terminate() == two.terminate() == 0
+    verdict = judge_journal(house.journal(ids), tps=2 * tps)
+    assert verdict.duplicates == 0
+    assert verdict.total == 200
+    assert verdict.worst <= 2 * tps * 1.2
+
+
 def test_no_message_is_stranded_when_the_shards_change(house: House) -> None:
     """From 4 to 2, to 1 and to 8 with messages waiting: each is sent once, each recipient's in their order."""
     number = house.number()
