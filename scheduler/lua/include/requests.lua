@@ -14,7 +14,17 @@ local function frees_at(log, now, used, limit)
   end
   local entry = redis.call('ZRANGE', log, '(' .. int(now - QUOTA_US), '+inf', 'BYSCORE', 'LIMIT', used - limit, 1,
     'WITHSCORES')
-  return tonumber(entry[2]) + QUOTA_US
+  return math.min(now, tonumber(entry[2])) + QUOTA_US
+end
+
+-- log_set_back(log, now): the server's clock may have been set back: requests of the future count as made now.
+local function log_set_back(log, now)
+  local newest = redis.call('ZRANGE', log, -1, -1, 'WITHSCORES')
+  if tonumber(newest[2] or 0) > now then
+    for _, id in ipairs(redis.call('ZRANGE', log, '(' .. int(now), '+inf', 'BYSCORE')) do
+      redis.call('ZADD', log, int(now), id)
+    end
+  end
 end
 
 -- note(log, id, now): this request is made now; forgets those that are older than the minute.

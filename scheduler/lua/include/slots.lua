@@ -1,7 +1,7 @@
 -- @include requests
 -- Who may make a request now, of those that the provider takes in a minute? These work on the KEYS and ARGV of lease.lua.
 -- A *turn* is when a unit may make a request of many rows, a batch. Turns are a token bucket; units of one account have
--- equal ones, so that none starves, and all turns together leave SPARE of the quota free. A turn is worth taking when a
+-- equal ones, so that none starves, and all turns together leave SPARE and LAST of the quota free. A turn is worth taking when a
 -- full batch fits: what leaves the number's TPS from one turn to the next, after what comes in; at the latest, LATER of a
 -- window after it could have been. (Measured: batches of what just fits, at fixed times, use a tenth less of TPS.)
 -- Between turns a request goes *alone* while there are spare ones, for the classes that may use what others leave free:
@@ -18,7 +18,8 @@ local function slots(a, now)
   end
   local others = redis.call('ZCOUNT', KEYS[17], '(' .. int(now), '+inf')
   local ours = tonumber(redis.call('ZSCORE', KEYS[17], KEYS[7]) or 0)
-  local slot = (others + (ours > now and 0 or 1)) * QUOTA_US / (limit - math.floor(limit * SPARE))
+  local turns = limit - math.floor(limit * (SPARE + LAST))
+  local slot = (others + (ours > now and 0 or 1)) * QUOTA_US / turns
   local found = redis.call('HMGET', KEYS[7], 'slot_at', 'batch_at')
   -- A turn of the future is from a clock that was set back, or from a smaller quota.
   local last = math.min(now, tonumber(found[1] or 0))
@@ -77,6 +78,8 @@ end
 
 -- wanting(q, now): this unit wants requests, for others to know of.
 local function wanting(q, now)
+  log_set_back(KEYS[15], now)
+  log_set_back(KEYS[16], now)
   local until_us = math.max(q.due, now) + WANTING_US
   redis.call('ZREMRANGEBYSCORE', KEYS[17], '-inf', int(now))
   redis.call('ZADD', KEYS[17], int(until_us), KEYS[7])
