@@ -32,6 +32,7 @@ steps = st.lists(
         st.tuples(st.just("later"), st.sampled_from([1, 30, 200, 700, 1100, 4000, 30_000])),
         st.tuples(st.just("count"), st.sampled_from([1, 3, 12, 60])),
         st.tuples(st.just("send"), st.sampled_from([*MessageClass]), st.sampled_from([1, 3, 30])),
+        st.tuples(st.just("throttle"), st.sampled_from([0, 3000]), st.sampled_from([800, 4000])),
         st.tuples(
             st.just("change"),
             st.sampled_from(
@@ -65,6 +66,8 @@ def walk(stage: Stage, walked: list[tuple[Any, ...]]) -> None:
             stage.later(ms=rest[0])
         elif what == "count":
             stage.count(*(f"e{place}-{i}" for i in range(rest[0])), kind=Kind.INBOUND)
+        elif what == "throttle":
+            _throttle(stage, *rest)
         elif what == "change":
             control.change(stage.redis, NUMBER, rest[0], by="ada")
         else:
@@ -74,6 +77,14 @@ def walk(stage: Stage, walked: list[tuple[Any, ...]]) -> None:
             if isinstance(decision, Grant) and place % 2:
                 stage.begin(f"l{place}")
             stage.redis.delete(*keys.lanes(NUMBER))
+
+
+def _throttle(stage: Stage, rest_ms: int, tps_milli: int) -> None:
+    """Leave what a provider's refusals leave: a lower TPS, and a time before which it wants nothing."""
+    now_us = stage.now_us
+    told = {"tps_milli": tps_milli, "at": now_us, "was": 2 * tps_milli, "until": now_us + rest_ms * 1000}
+    stage.redis.hset(keys.throttle(NUMBER), mapping=told)
+    stage.redis.expire(keys.throttle(NUMBER), 600)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
