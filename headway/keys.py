@@ -163,6 +163,11 @@ def balance(number: str) -> str:
     return f"headway:balance:{number}"
 
 
+def last(key: str) -> str:
+    """String: the answer of `device_status` or `balance`, kept for when the provider may not be asked."""
+    return f"{key}:last"
+
+
 def ready() -> str:
     """String: written by the HTTP door to see whether the server takes writes."""
     return "headway:ready"
@@ -234,7 +239,9 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(r"headway:message:.+", "hash", True, "HEADWAY_RECORD_TTL after the last change"),
     KeySpec(r"headway:push:[0-9]+", "hash", True, "HEADWAY_RECORD_TTL after the push"),
     KeySpec(r"headway:serial", "string", False, "one small key: ids are never given twice"),
-    KeySpec(rf"headway:(status|balance):{_NUMBER}", "string", True, "the provider may be asked again after this"),
+    KeySpec(
+        rf"headway:(status|balance):{_NUMBER}(:last)?", "string", True, "the provider may be asked again after this"
+    ),
     KeySpec(rf"headway:{_NUMBER}:throttle", "hash", True, "the TPS has recovered by then"),
     KeySpec(rf"headway:{_UNIT}:echo", "zset", True, "what is silent for so long has been told"),
     KeySpec(r"headway:quota:[0-9a-f]{16}:[a-z-]+", "zset", True, "a minute's requests"),

@@ -15,7 +15,7 @@ NUMBER = "15555550100"
 def built() -> dict[str, str]:
     """Return one key of each builder in `headway.keys`."""
     given = {"number": NUMBER, "unit": f"{NUMBER}/3of4", "class_": MessageClass.BULK}
-    given |= {"account": "0123456789abcdef", "name": "push"}
+    given |= {"account": "0123456789abcdef", "name": "push", "key": keys.balance(NUMBER)}
     skip = {"queue", "number_of", "number_of_unit", "units", "lanes", "doorbell", "dataclass"}
     found = {}
     for name, function in inspect.getmembers(keys, inspect.isfunction):
