@@ -25,7 +25,7 @@ BROUGHT = frozenset({State.SENT, State.DELIVERED, State.READ, State.FAILED})
 _FROM = json.dumps({state: dict.fromkeys(sorted(may_come_from(state)), True) for state in sorted(BROUGHT)})
 
 #: Texts of the reply for each receipt.
-_TEXTS = 5
+_TEXTS = 6
 
 _STATES = {state.value: state for state in BROUGHT}
 
@@ -79,6 +79,10 @@ class Answer:
     push_id: str = ""
     reference: str = ""
     changed: State | None = None
+    #: How long since its send began; None: not known yet.
+    took_ms: int | None = None
+    #: It went to a group: each member has its own receipts of it.
+    group: bool = False
 
 
 def receipts(number: str, rows: Sequence[Receipt], *, record_ttl_s: int, now_us: int | None = None) -> Call:
@@ -101,7 +105,7 @@ def receipts(number: str, rows: Sequence[Receipt], *, record_ttl_s: int, now_us:
 def answers(reply: Any) -> list[Answer]:
     """Read what `receipts` answered, in the order of the receipts."""
     texts = [text.decode() if isinstance(text, bytes) else str(text) for text in reply]
-    return [_answer(*texts[start : start + _TEXTS]) for start in range(0, len(texts), _TEXTS)]
+    return [_answer(texts[start : start + _TEXTS]) for start in range(0, len(texts), _TEXTS)]
 
 
 def follow(number: str, receipt: Receipt, answer: Answer) -> tuple[str, Receipt] | None:
@@ -113,5 +117,9 @@ def follow(number: str, receipt: Receipt, answer: Answer) -> tuple[str, Receipt]
     return None
 
 
-def _answer(what: str, name: str, push_id: str, reference: str, changed: str) -> Answer:
-    return Answer(Found(what), name, push_id, reference, _STATES.get(changed))
+def _answer(texts: Sequence[str]) -> Answer:
+    what, name, push_id, reference, changed, took = texts
+    ms = took.removeprefix("g")
+    return Answer(
+        Found(what), name, push_id, reference, _STATES.get(changed), int(ms) if ms else None, took.startswith("g")
+    )

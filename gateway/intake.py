@@ -19,6 +19,7 @@ import redis
 from delivery import receipts as matching
 from delivery.receipts import Answer, Receipt
 from gateway.commit import Commit
+from gateway.lessons import Lessons
 from gateway.shards_seen import ShardsSeen
 from headway.errors import BrokerUnavailable
 from headway.keys import number_of_unit
@@ -76,6 +77,7 @@ class Intake:
         self._record_ttl_s = record_ttl_s
         self._piles = {number: _Pile() for number in rules}
         self._shards = ShardsSeen(commit, rules)
+        self._lessons = Lessons()
 
     async def take(self, number: str, events: Sequence[Event], receipts: Sequence[Receipt] = ()) -> list[Answer]:
         """Put events on a number's meter, once each, and apply receipts; return an answer for each receipt.
@@ -160,12 +162,16 @@ class Intake:
                 matching.receipts(unit, part, record_ttl_s=self._record_ttl_s)
                 for part in _parts(of_unit, RECEIPTS_A_CALL)
             ]
-        replies = await self._commit.run_all([*counts, *matches])
+        lessons = self._lessons.take(rules)
+        replies = await self._commit.run_all([*counts, *matches, *lessons])
+        replies = replies[: len(counts) + len(matches)]  # a lesson that isn't learned is no reason to refuse a webhook
         for reply in replies:
             if isinstance(reply, redis.ResponseError):
                 raise BrokerUnavailable(f"the server refuses ({reply}): try again later")
         answers = [answer for reply in replies[len(counts) :] for answer in matching.answers(reply)]
-        return [answer for _, answer in sorted(zip(order, answers, strict=True), key=itemgetter(0))]
+        sorted_ = [answer for _, answer in sorted(zip(order, answers, strict=True), key=itemgetter(0))]
+        self._lessons.note(receipts, sorted_)
+        return sorted_
 
 
 _UNKNOWN = matching.Found.UNKNOWN

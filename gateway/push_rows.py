@@ -33,7 +33,10 @@ _PLACES: Mapping[str, tuple[str, str]] = {
     "template_header": ("", "template_header"),
     "location": ("", "location"),
     "group_id": ("", "group_id"),
+    "group_members": ("", "group_members"),
 }
+#: More digits than a group may have members.
+_MEMBERS_DIGITS = 6
 #: The one row of a push to a group.
 _GROUP = PushRow(number="")
 _HEAD = re.compile(r"\w*")
@@ -55,7 +58,12 @@ def messages(request: PushRequest) -> list[Message]:
     if request.group_id not in ("", None):
         if rows:
             raise BadRequest("data: a push to a group has no rows; leave out data or group_id")
-        return _checked([_GROUP], {**_shared(request, class_), "group_id": str(request.group_id)})
+        fields = {**_shared(request, class_), "group_id": str(request.group_id)}
+        if request.group_members not in ("", None):
+            fields["group_members"] = _whole(request.group_members)
+        return _checked([_GROUP], fields)
+    if request.group_members not in ("", None):
+        raise BadRequest("group_members: goes with group_id; leave it out")
     if not rows:
         raise BadRows("data: there is no row to send to")
     return _checked(rows, _shared(request, class_))
@@ -147,6 +155,12 @@ def _translated(error: InvalidMessage, row: PushRow, index: int, *, says: str | 
 def _text(value: str | int | None) -> str | None:
     """Return text, or None for what says nothing."""
     return None if value is None or value == "" else str(value)
+
+
+def _whole(value: str | int) -> str | int:
+    """Return digits in text as the number that they mean; what else it is, the message refuses."""
+    digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MEMBERS_DIGITS
+    return int(value) if digits else value
 
 
 def _values(values: list[str | int] | None) -> tuple[str, ...] | None:

@@ -56,6 +56,9 @@ class PushRequest(Struct, forbid_unknown_fields=True):
     template_header: str | None = None
     location: dict[str, str | int | float | None] | None = None
     group_id: Digits | None = None
+    group_members: Annotated[
+        Digits | None, Meta(description="how many receipts of a kind a send to the group may bring, 1 to 1024")
+    ] = None
     data: list[PushRow] | None = None
 
 
@@ -78,7 +81,7 @@ class PushAnswer(Struct, kw_only=True):
 
 #: Fields of Picky's (or of our own contract) whose time is still to come: refused, unless they say nothing.
 NOT_YET = frozenset(
-    {"send_at", "expires_in", "group_members", "globalmedia_code", "contact", "sticker", "voice",
+    {"send_at", "expires_in", "globalmedia_code", "contact", "sticker", "voice",
      "interactive_globalbuttons", "quoted", "createcontact", "action", "sleep"}
 )  # fmt: skip
 NOT_YET_IN_ROWS = frozenset({"media_code", "messenger_id", "quoted", "contact", "send_at", "expires_in"})

@@ -23,6 +23,9 @@ NUMBER = re.compile(r"[1-9][0-9]{6,14}\Z")
 #: A message id is a Celery task id: a uuid, or whatever a plain publisher chose within these bounds.
 MESSAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 
+#: WhatsApp's own bound of a group.
+MOST_MEMBERS = 1024
+
 Check = Callable[[str, Any], Any]
 
 
@@ -78,6 +81,12 @@ def _location(field: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _members(field: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_MEMBERS:
+        raise InvalidMessage(field, f"must be a whole number from 1 to {MOST_MEMBERS}")
+    return value
+
+
 def _class(field: str, value: Any) -> MessageClass:
     if isinstance(value, MessageClass):
         return value
@@ -103,6 +112,7 @@ def _time(field: str, value: Any) -> str:
 CHECKS: Mapping[str, Check] = {
     "to": _number,
     "group_id": _text(128),
+    "group_members": _members,
     "text": _text(4096),
     "media_url": _url,
     "media_name": _text(20),
@@ -128,12 +138,14 @@ CONTENT = ("text", "media_url", "template_id", "location")
 class Message:
     """One message to one recipient (`to`) or one group (`group_id`), checked.
 
-    `send_at` and `expires_at` are RFC 3339 texts with a time zone. `reference` is the app's own and never leaves for
-    the provider. Raises InvalidMessage, which names the field, from `of` and from the constructor alike.
+    `send_at` and `expires_at` are RFC 3339 texts with a time zone. `group_members`: how many receipts of a kind a send
+    to the group may bring. `reference` is the app's own and never leaves for the provider. Raises InvalidMessage, which
+    names the field, from `of` and from the constructor alike.
     """
 
     to: str | None = None
     group_id: str | None = None
+    group_members: int | None = None
     text: str | None = None
     media_url: str | None = None
     media_name: str | None = None
@@ -154,7 +166,12 @@ class Message:
                 checked = check(name, value)
                 if checked is not value:
                     object.__setattr__(self, attribute, checked)
-        _complete(self.to, self.group_id, says=not all(getattr(self, name) is None for name in CONTENT))
+        _complete(
+            self.to,
+            self.group_id,
+            members=self.group_members,
+            says=not all(getattr(self, name) is None for name in CONTENT),
+        )
 
     @classmethod
     def of(cls, kwargs: Any) -> Message:
@@ -175,7 +192,8 @@ def checked(kwargs: Any) -> dict[str, Any]:
     """
     _known(kwargs)
     fields = {name: CHECKS[name](name, value) for name, value in kwargs.items() if value is not None}
-    _complete(fields.get("to"), fields.get("group_id"), says=not fields.keys().isdisjoint(CONTENT))
+    members = fields.get("group_members")
+    _complete(fields.get("to"), fields.get("group_id"), members=members, says=not fields.keys().isdisjoint(CONTENT))
     return fields
 
 
@@ -187,8 +205,10 @@ def _known(kwargs: Any) -> None:
             raise InvalidMessage(str(name)[:64], f"is not a field of a message; there are {', '.join(CHECKS)}")
 
 
-def _complete(to: str | None, group_id: str | None, *, says: bool) -> None:
+def _complete(to: str | None, group_id: str | None, *, members: int | None, says: bool) -> None:
     if (to is None) == (group_id is None):
         raise InvalidMessage("to", "name either a recipient (to) or a group (group_id)")
+    if members is not None and group_id is None:
+        raise InvalidMessage("group_members", "goes with a group (group_id); leave it out")
     if not says:
         raise InvalidMessage("text", f"say something: one of {', '.join(CONTENT)}")

@@ -11,9 +11,9 @@
 -- ARGV[4] JSON: for each state that a receipt may bring, the states it may follow
 -- ARGV[5..] five for each receipt: our id or '', provider's id or '', new state or '' (only look), code and reason of a
 --   failure or ''
--- reply: for each receipt five texts: 'matched', our id, our push id, the app's own reference, the new state or '' where
---   nothing changed yet; 'named', our id, '', '', '': the provider's id leads there, ask again with that id; 'elsewhere',
---   unit, '', '', '': the message is of that number or shard; 'unknown', '', '', '', ''
+-- reply: for each receipt six texts: 'matched', our id, our push id, the app's own reference, the new state or '' where
+--   nothing changed yet, ms since its begin or '' (`g` before it: to a group); 'named', our id: the provider's id leads
+--   there, ask again with that id; 'elsewhere', unit: the message is of that number or shard; 'unknown'; then ''
 -- @include now_us
 -- @include int
 -- @include unkeep
@@ -32,14 +32,15 @@ for i = 5, #ARGV, 5 do
     key = key + 1
     leads_to = not found and redis.call('GET', KEYS[key])
   end
-  local answer = { 'unknown', '', '', '', '' }
+  local answer = { 'unknown', '', '', '', '', '' }
   if found and found.number ~= ARGV[2] and not (early(found) and number_of(found.number) == number_of(ARGV[2])) then
-    answer = { 'elsewhere', found.number, '', '', '' }
+    answer = { 'elsewhere', found.number, '', '', '', '' }
   elseif found then
     echoed(receipt, found, now_ms)
-    answer = { 'matched', receipt.id, found.push, found.reference, apply(receipt, found, from, now_ms) }
+    answer = { 'matched', receipt.id, found.push, found.reference, apply(receipt, found, from, now_ms),
+      took(found, now_ms) }
   elseif leads_to then
-    answer = { 'named', leads_to, '', '', '' }
+    answer = { 'named', leads_to, '', '', '', '' }
   end
   for _, text in ipairs(answer) do
     reply[#reply + 1] = text

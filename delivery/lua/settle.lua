@@ -53,6 +53,9 @@ for i = 7, #ARGV, 8 do
       attempts = tonumber(found[2] or 0) + (settled[id] and 1 or 0)
       fields[#fields + 1], fields[#fields + 2] = 'attempts', int(attempts)
     end
+    if settled[id] then
+      began(lease, fields)
+    end
     if state == 'sent' and ARGV[i + 4] ~= '' then
       redis.call('SET', KEYS[pointer], id, 'EX', ARGV[4])
     end

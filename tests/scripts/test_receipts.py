@@ -10,6 +10,8 @@ from delivery.receipts import BROUGHT, Answer, Found, Receipt, answers, follow, 
 from delivery.settle import Settlement
 from delivery.states import TRANSITIONS, State
 from headway import keys
+from headway.envelope import seal
+from headway.message import Message
 from tests.scripts.stage import NUMBER, RECORD_TTL_S, Stage, everything
 
 OTHER = "15555550199"
@@ -50,11 +52,25 @@ def test_a_receipt_is_recorded_and_says_whose_it_is(stage: Stage) -> None:
     stage.redis.hset(keys.record("a"), mapping={"push": "17", "reference": "order 5"})
     stage.redis.expire(keys.record("a"), 5)
     assert apply(stage, Receipt(reference="a", state=State.DELIVERED)) == [
-        Answer(Found.MATCHED, "a", "17", "order 5", State.DELIVERED)
+        Answer(Found.MATCHED, "a", "17", "order 5", State.DELIVERED, took_ms=2000)
     ]
     assert stage.record("a")["state"] == "delivered"
     assert stage.record("a")["changed_ms"] == str(stage.now_us // 1000)
     assert stage.redis.ttl(keys.record("a")) > 5
+
+
+def test_a_receipt_of_a_group_says_so(stage: Stage) -> None:
+    """Each member has one: the forecast learns of them apart."""
+    stage.push_sealed([("a", seal(NUMBER, "a", Message(group_id="1203634@g.us", text="x")))])
+    assert stage.ids("L") == ["a"]
+    stage.begin("L")
+    stage.later(ms=150)
+    assert stage.sent("L", "a") == ["sent"]
+    for ms in (850, 2000):
+        stage.later(ms=ms)
+        (answer,) = apply(stage, Receipt(reference="a", state=State.DELIVERED))
+        assert answer.group
+    assert answer.took_ms == 3000
 
 
 def test_the_providers_id_leads_to_ours(stage: Stage) -> None:

@@ -29,6 +29,7 @@ def test_sent_is_recorded_and_ends_the_lease(stage: Stage) -> None:
         "number": NUMBER,
         "class": "urgent",
         "accepted_ms": "1900000000000",
+        "begun_ms": "1900000000000",
         "changed_ms": "1900000000300",
         "attempts": "1",
         "provider_id": "wamid.1",

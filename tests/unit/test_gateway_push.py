@@ -139,10 +139,11 @@ def test_rows_inherit_from_the_push_what_they_leave_out(door: Door, redis: redis
 
 def test_a_group_needs_no_rows(door: Door, redis: redis_py.Redis) -> None:
     """One message to the group; its answer names the group where the number stands."""
-    answer = door.post(PUSH, {"token": TOKEN, "application": NUMBER, "group_id": "G-1", "globalmessage": "all of you"})
+    push = {"token": TOKEN, "application": NUMBER, "group_id": "G-1", "globalmessage": "all of you"}
+    answer = door.post(PUSH, push | {"group_members": "40"})
     assert [row["number"] for row in answer.json["data"]] == ["G-1"]
     (message,) = lane(redis, "normal")
-    assert (message["group_id"], message["text"]) == ("G-1", "all of you")
+    assert (message["group_id"], message["text"], message["group_members"]) == ("G-1", "all of you", 40)
 
 
 def test_fields_that_say_nothing_are_no_fault(door: Door, redis: redis_py.Redis) -> None:
@@ -269,7 +270,7 @@ def test_bad_rows_are_402(door: Door, redis: redis_py.Redis, change: dict[str, A
         ({"\ud800": 1}, "?: is not a field of a push"),
         ({"send_at": "2030-01-01T00:00:00Z"}, "send_at: is not supported yet"),
         ({"expires_in": 60}, "expires_in: is not supported yet"),
-        ({"group_members": 12}, "group_members: is not supported yet"),
+        ({"group_members": 12}, "group_members: goes with group_id"),
         ({"globalmedia_code": "aGk="}, "globalmedia_code: is not supported yet"),
         ({"contact": [{}]}, "contact: is not supported yet"),
         ({"sticker": 1}, "sticker: is not supported yet"),
@@ -281,6 +282,8 @@ def test_bad_rows_are_402(door: Door, redis: redis_py.Redis, change: dict[str, A
         ({"quoted": "1"}, "quoted: is not supported yet"),
         ({"group_id": "G"}, "data: a push to a group has no rows"),
         ({"group_id": "G", "data": []}, "globalmessage: says nothing"),
+        ({"group_id": "G", "group_members": 1025, "globalmessage": "x"}, "group_members: must be a whole number"),
+        ({"group_id": "G", "group_members": "many", "globalmessage": "x"}, "group_members: must be a whole number"),
         ({"group_id": "G" * 129, "data": [], "globalmessage": "x"}, "group_id: must have 1 to 128"),
     ],
     ids=lambda part: ascii(part)[:90] if isinstance(part, dict) else "",

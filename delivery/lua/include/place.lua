@@ -54,3 +54,13 @@ local function finish(lease, settled, unspent)
     put_lease(KEYS[7], lease)
   end
 end
+
+-- began(lease, fields): when it began, and whether to a group, so that a receipt tells how long it took.
+local function began(lease, fields)
+  if lease.state == 'sending' then
+    fields[#fields + 1], fields[#fields + 2] = 'begun_ms', int(tonumber(lease.at) / 1000)
+  end
+  if lease.group then
+    fields[#fields + 1], fields[#fields + 2] = 'group', '1'
+  end
+end
