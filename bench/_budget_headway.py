@@ -23,7 +23,7 @@ from headway.envelope import seal
 from headway.message import Message
 from providers import catalogue
 from runtime import scripts
-from scheduler import leases, meter
+from scheduler import ahead, leases, meter
 from scheduler.decisions import Grant, Refuse, Wait
 from scheduler.rules import NumberRules, Quota
 from simulator.timeline import Answer, Heard
@@ -67,6 +67,7 @@ class Headway:
             ("scheduler", "lease"),
             ("scheduler", "begin"),
             ("scheduler", "count"),
+            ("scheduler", "learn"),
             ("delivery", "settle"),
         ):
             client.script_load(scripts.load(room, name).source)
@@ -95,9 +96,16 @@ class Headway:
         return Answer(self._send(found, lease_id, now, row), now_us)
 
     def hear(self, now_us: int, events: Sequence[Heard]) -> None:
-        """Count what came in, as the gateway does: in one call."""
+        """Count what came in, and let the forecast learn of receipts, as the gateway does: one call each."""
         came = [meter.Event(f"event-{next(self._events)}", meter.Kind(event.kind)) for event in events]
         self._pending.append(meter.count(self._rules, came, now_us=EPOCH_US + now_us))
+        learned = [
+            ahead.Learned(kind=event.kind, delay_us=now_us - event.sent_us, group=event.group)
+            for event in events
+            if event.sent_us is not None
+        ]
+        if learned:
+            self._pending.append(ahead.learn(self._rules, learned, now_us=EPOCH_US + now_us))
 
     def _send(self, grant: Grant, lease_id: str, now: int, row: int) -> int:
         ids = [leased.id for leased in grant.rows]
@@ -115,8 +123,8 @@ class Headway:
         self._client.lpush(self._lane, *(self._envelope(row) for row in range(first, self._pushed)))
 
     def _envelope(self, row: int) -> bytes:
-        if self._members_of(row):
-            message = Message(group_id=f"group-{row}", text="Hello", class_=MessageClass.BULK)
+        if members := self._members_of(row):
+            message = Message(group_id=f"group-{row}", group_members=members, text="Hello", class_=MessageClass.BULK)
         else:
             message = Message(to=f"39333{row:07d}", text="Hello", class_=MessageClass.BULK)
         return seal(NUMBER, f"row-{row}", message)
