@@ -86,6 +86,8 @@ class Stage:
         return {
             "HEADWAY_NUMBERS": DEMO_NUMBER,
             "HEADWAY_TPS": f"{self._conditions.tps:g}",
+            # As the number in software: what is shown here is the TPS, not how many requests a provider takes.
+            "HEADWAY_PUSH_PER_MINUTE": "1000000",
             "HEADWAY_API_TOKENS": self.token,
             "HEADWAY_WEBHOOK_KEY": self._webhook_key,
             "HEADWAY_PROVIDER_URL": self.simulator_url,

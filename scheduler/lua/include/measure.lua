@@ -19,10 +19,10 @@ local function measured(a, now)
   local slowest = a.window_us / math.max(1, math.floor(a.events - a.events * headroom / 1e6))
   -- Never further back than a late wake-up: the time of an idle number is gone, it isn't saved up for a burst. Further
   -- ahead than pacing goes is from a time with a lower TPS: one that was just raised holds at once.
-  -- Where a request quota makes batches, their rows are gathered.
+  -- Where a request quota makes batches, their rows are gathered; a number of which nothing is known begins with one.
   local quota = slots(a, now)
   local gather_us = quota and quota.gather_us or 0
-  local pace_at = math.max(now - SLACK_US - gather_us, tonumber(seen[2] or now - gather_us))
+  local pace_at = math.max(now - SLACK_US - gather_us, tonumber(seen[2] or now))
   if pace_at > now + SLACK_US + slowest + 1 then
     pace_at = now
   end
