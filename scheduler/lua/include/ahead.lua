@@ -1,8 +1,7 @@
 -- How the forecast holds sends: these work on the KEYS and ARGV of lease.lua.
 -- @include forecast
 local NEAR, FAR_US, DEVIATIONS, CALM_S, CALM_GROUP_S, BUSY = { 0.25, 0.5, 0.75, 1 }, { 2e6, 5e6, 15e6, 40e6 }, 5, 0.5, 0.3, 0.6
--- With more events than this in the window they leave it evenly, near enough.
-local COUNTED = 200
+local COUNTED = 200 -- with more events than this in the window they leave it evenly, near enough
 
 -- foreseen(a, now, m): the forecast as it stands now, or nil. Raises m.behind by what nobody tells us. Writes nothing.
 local function foreseen(a, now, m)
@@ -11,6 +10,7 @@ local function foreseen(a, now, m)
     return nil
   end
   local f, inbound = get_forecast(KEYS[18]), tonumber(redis.call('HGET', KEYS[7], 'inbound') or 0)
+  local since = f[1]
   -- What came before the window is in `behind`; only what stands in the window is charged there.
   advance(f, e, now > f[1] and math.max(f[1], now - a.window_us) or f[1], a.tps_milli, inbound)
   local one, many = advance(f, e, now, a.tps_milli, inbound)
@@ -21,7 +21,7 @@ local function foreseen(a, now, m)
   elseif m.spent < BUSY * m.events then
     f[2] = math.min(f[2], CALM_S * a.tps_milli / 1000)
   end
-  return { f = f, e = e, binds = speaks(f, e) or groups > 0 }
+  return { f = f, e = e, since = since, binds = speaks(f, e) or groups > 0 }
 end
 
 -- excess(m): seconds of work that will stand before the container at most, over what TPS works off.

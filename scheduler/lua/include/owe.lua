@@ -4,6 +4,10 @@
 local function owe(m, now)
   local f = m.forecast and m.forecast.f
   if not f or f[7] < 1 then
+    -- Parts of an event are kept, or they would be lost with the window that they came in.
+    if f and f[7] > 0 and now - m.forecast.since > m.window_us / 2 then
+      put_forecast(KEYS[18], f)
+    end
     return
   end
   local events = math.floor(f[7])
