@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway import InvalidMessage, Message, MessageClass
-from headway.message import CHECKS
+from headway.message import CHECKS, checked
 
 GOOD = {"to": "393331234567", "text": "hello"}
 
@@ -236,3 +236,24 @@ def test_the_constructor_checks_the_same() -> None:
         Message(to="+1", text="x")
     with pytest.raises(AttributeError):
         Message(to="393331234567", text="x").text = "y"  # type: ignore[misc]
+
+
+@given(
+    kwargs=st.dictionaries(
+        st.sampled_from([*CHECKS, "tekst"]),
+        st.sampled_from(["393331234567", "hello", "", "urgent", "2030-01-31T08:00:00Z", None, 5, ["a"]]) | anything,
+        max_size=4,
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_checked_without_a_message_is_checked_alike(kwargs: dict[str, Any]) -> None:
+    """`checked` keeps and refuses what `Message.of` does."""
+    try:
+        message = Message.of(kwargs)
+    except InvalidMessage:
+        with pytest.raises(InvalidMessage):
+            checked(kwargs)
+        return
+    fields = checked(kwargs)
+    assert fields.pop("class", MessageClass.NORMAL) is message.class_
+    assert fields == message.kwargs()
