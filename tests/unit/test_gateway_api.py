@@ -364,6 +364,21 @@ def test_the_device_is_asked_with_our_token_and_rarely(asking: Door, provider: P
     assert 0 < redis.pttl(keys.device_status(NUMBER)) <= 20_000
 
 
+def test_a_token_s_questions_are_shared_and_the_last_answer_stands_in(
+    asking: Door, provider: Provider, redis: redis_py.Redis
+) -> None:
+    """After three in a minute nobody is asked: who asked before hears the last answer, the others when to come."""
+    for _ in range(3):
+        assert status_of(asking).status == 200
+        redis.delete(keys.device_status(NUMBER))  # as if a third of a minute were over
+    assert status_of(asking).json == {"status": "CONNECTED", "connected_number": "1341881114"}
+    assert len(provider.asked) == 3
+    refused = status_of(asking, "/api/v2/check-balance")
+    assert (refused.status, refused.json["status"]) == (503, 101)
+    assert "may not be asked again" in refused.json["message"]
+    assert len(provider.asked) == 3
+
+
 def test_the_balance_is_the_project_s(asking: Door, provider: Provider, redis: redis_py.Redis) -> None:
     """Asked without a channel, and kept apart from the device's status."""
     provider.body = b'{"status":100,"message":"Success","balance":5.25}'
