@@ -28,15 +28,16 @@ window
 
     s(h) + E(h) + z sqrt(E(h)) + n <= TPS
 
-where `z` is 5 times the headroom: what comes is about Poisson, so its deviation is the root of its mean. And at longer
-horizons `behind + E(h) <= TPS (h + 0.5 s)`. A group send, whose own receipts alone overrun the container, goes when
-nothing else would: as above with 0.3 s, its own receipts left out.
+where `z` is 5 times the headroom: what comes is about Poisson, so its deviation is the root of its mean. Where a
+request quota makes batches, only the last two quarters are looked at: what a batch leaves free isn't used before the
+next one. And at longer horizons `behind + E(h) <= TPS (h + 0.5 s)`. A group send, whose own receipts alone overrun the
+container, goes when nothing else would: as above with 0.3 s, its own receipts left out.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, floor, sqrt
 
@@ -59,6 +60,7 @@ DEVIATIONS = 5.0
 
 #: Parts of the window, and longer horizons in microseconds.
 NEAR = (0.25, 0.5, 0.75, 1.0)
+NEAR_BATCH = (0.75, 1.0)
 FAR_US = (2_000_000, 5_000_000, 15_000_000, 40_000_000)
 
 #: Seconds of work that may stand before the container, for a single send and for a group.
@@ -217,10 +219,10 @@ class Forecast:
         behind = max(behind, self.behind)
         return max(0.0, *((behind + self.expected(e, us)) * 1000 / tps_milli - us / 1e6 for us in FAR_US))
 
-    def fits(self, e: Expects, staying: Sequence[float], *, window_us: int, events: int, headroom: float) -> int:
-        """Return how many single sends may leave by the near test; `staying`: `s(h)` for each of NEAR."""
+    def fits(self, e: Expects, staying: Mapping[float, float], *, window_us: int, events: int, headroom: float) -> int:
+        """Return how many single sends may leave by the near test; `staying`: `s(h)` for each of NEAR or NEAR_BATCH."""
         free = float(events)
-        for part, stays in zip(NEAR, staying, strict=True):
+        for part, stays in staying.items():
             comes = self.expected(e, part * window_us)
             free = min(free, events - stays - comes - DEVIATIONS * headroom * sqrt(comes))
         return max(0, floor(free))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.forecast import EVIDENCE_S, KINDS, PRIOR_DELAY_US, PRIOR_SHARE, Expects, Forecast, unpack
+from scheduler.forecast import EVIDENCE_S, KINDS, NEAR, PRIOR_DELAY_US, PRIOR_SHARE, Expects, Forecast, unpack
 
 SECOND = 1_000_000
 START = 1_900_000_000 * SECOND
@@ -73,11 +73,10 @@ def test_more_headroom_never_lets_more_leave(staying: list[float], one: float, o
     forecast = told()
     forecast.send(10)
     few, many = sorted((one, other), reverse=True)
-    fits = [forecast.fits(BOTH, staying, window_us=SECOND, events=10, headroom=h) for h in (few, many)]
+    stays = dict(zip(NEAR, staying, strict=True))
+    fits = [forecast.fits(BOTH, stays, window_us=SECOND, events=10, headroom=h) for h in (few, many)]
     assert fits[0] <= fits[1]
-    assert told().fits(BOTH, staying, window_us=SECOND, events=10, headroom=few) == max(
-        0, math.floor(10 - max(staying))
-    )
+    assert told().fits(BOTH, stays, window_us=SECOND, events=10, headroom=few) == max(0, math.floor(10 - max(staying)))
 
 
 def test_a_number_that_was_never_told_of_a_receipt_expects_none_from_single_sends() -> None:

@@ -1,7 +1,7 @@
 -- How the forecast holds sends: these work on the KEYS and ARGV of lease.lua.
 -- @include forecast
 local NEAR, FAR_US, DEVIATIONS, CALM_S, CALM_GROUP_S, BUSY = { 0.25, 0.5, 0.75, 1 }, { 2e6, 5e6, 15e6, 40e6 }, 5, 0.5, 0.3, 0.6
-local COUNTED = 200 -- with more events than this in the window they leave it evenly, near enough
+local NEAR_BATCH, COUNTED = { 0.75, 1 }, 200 -- with more events than this in the window they leave it evenly, near enough
 
 -- foreseen(a, now, m): the forecast as it stands now, or nil. Raises m.behind by what nobody tells us. Writes nothing.
 local function foreseen(a, now, m)
@@ -68,7 +68,7 @@ local function ahead(m, class, now, fits)
   if excess(m) > CALM_S then
     return 0, hold(m, now, CALM_S), 'forecast'
   end
-  for _, part in ipairs(NEAR) do
+  for _, part in ipairs(m.quota and NEAR_BATCH or NEAR) do
     local comes = expected(m.forecast.f, m.forecast.e, part * m.window_us)
     local free = m.events - staying(m, now, part) - comes - DEVIATIONS * m.headroom / 1e6 * math.sqrt(comes)
     fits = math.min(fits, math.floor(free))
