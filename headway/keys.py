@@ -138,6 +138,36 @@ def forwarded(unit: str, event_id: str) -> str:
     return f"headway:forwarded:{number_of_unit(unit)}:{event_id}"
 
 
+def turns(number: str, contact: str) -> str:
+    """Sorted set: requests that have an inbound message of one contact for the app, in the order they came (us)."""
+    return f"headway:turns:{number}:{contact}"
+
+
+def outbox(number: str) -> str:
+    """Hash: entry id -> what is kept for the app until it takes it: a line of JSON about it, then its body."""
+    return f"headway:{number}:outbox"
+
+
+def outbox_lines(number: str) -> str:
+    r"""Sorted set, all scores 0: `<contact>\n<serial, 20 digits>\n<entry id>`: who is behind whom, for each contact."""
+    return f"headway:{number}:outbox:lines"
+
+
+def outbox_due(number: str) -> str:
+    """Sorted set: contact by the millisecond from which the first one of its line may be tried."""
+    return f"headway:{number}:outbox:due"
+
+
+def outbox_parked(number: str) -> str:
+    """Sorted set: entry id by the millisecond it was given up."""
+    return f"headway:{number}:outbox:parked"
+
+
+def outbox_bytes(number: str) -> str:
+    """String: how many bytes the outbox holds."""
+    return f"headway:{number}:outbox:bytes"
+
+
 def record(message_id: str) -> str:
     """Hash: what became of a message."""
     return f"headway:message:{message_id}"
@@ -166,6 +196,21 @@ def balance(number: str) -> str:
 def last(key: str) -> str:
     """String: the answer of `device_status` or `balance`, kept for when the provider may not be asked."""
     return f"{key}:last"
+
+
+def idempotency(caller: str, digest: str) -> str:
+    """String: which push answers requests of a caller with the `Idempotency-Key` of this digest."""
+    return f"headway:idempotency:{caller}:{digest}"
+
+
+def strikes(address: str) -> str:
+    """Sorted set: the last wrong tokens of an address, by the millisecond they were given."""
+    return f"headway:strikes:{address}"
+
+
+def lockouts() -> str:
+    """Sorted set: the addresses that are locked out, by the millisecond until when."""
+    return "headway:lockouts"
 
 
 def ready() -> str:
@@ -214,6 +259,7 @@ class KeySpec:
 _NUMBER = "[0-9]+"
 _UNIT = "[0-9]+(/[0-9]+of[0-9]+)?"
 _MESSAGES = "holds accepted messages: they go when they are settled, never by time"
+_OUTBOX = "holds what came in for the app: it goes when the app takes it or a person discards it"
 
 #: Every kind of key that Headway leaves in Redis.
 CATALOGUE: tuple[KeySpec, ...] = (
@@ -236,6 +282,10 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(
         rf"headway:forwarded:{_NUMBER}:(?s:.+)", "string", True, "the provider stops repeating an event after hours"
     ),
+    KeySpec(rf"headway:turns:{_NUMBER}:(?s:.+)", "zset", True, "seconds: as long as the app may take"),
+    KeySpec(rf"headway:{_NUMBER}:outbox", "hash", False, _OUTBOX),
+    KeySpec(rf"headway:{_NUMBER}:outbox:(lines|due|parked)", "zset", False, _OUTBOX),
+    KeySpec(rf"headway:{_NUMBER}:outbox:bytes", "string", False, "goes with the outbox that it measures"),
     KeySpec(r"headway:message:.+", "hash", True, "HEADWAY_RECORD_TTL after the last change"),
     KeySpec(r"headway:push:[0-9]+", "hash", True, "HEADWAY_RECORD_TTL after the push"),
     KeySpec(r"headway:serial", "string", False, "one small key: ids are never given twice"),
@@ -246,5 +296,8 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_UNIT}:echo", "zset", True, "what is silent for so long has been told"),
     KeySpec(r"headway:quota:[0-9a-f]{16}:[a-z-]+", "zset", True, "a minute's requests"),
     KeySpec(rf"headway:{_UNIT}:forecast", "string", True, "what was learned of receipts a month ago is no guide"),
+    KeySpec(r"headway:idempotency:[0-9a-f]{16}:[0-9a-f]{32}", "string", True, "an Idempotency-Key holds for a day"),
+    KeySpec(r"headway:strikes:.+", "zset", True, "wrong tokens are forgotten after three minutes"),
+    KeySpec(r"headway:lockouts", "zset", True, "an address is locked out for a quarter of an hour"),
     KeySpec(r"headway:ready", "string", True, "seconds: nobody reads it"),
 )

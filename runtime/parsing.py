@@ -9,11 +9,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
 from headway.message import NUMBER
+
+Network = IPv4Network | IPv6Network
 
 #: ASCII digits only: `int()` and `Decimal()` would also take other scripts' digits, `1_000`, `1e3` and `NaN`.
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?\Z")
@@ -114,6 +117,19 @@ def items(text: str) -> tuple[str, ...]:
     if twice is not None:
         raise ValueError(f"{_short(twice)!r} is given twice; keep one")
     return found
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read a comma list of addresses and networks, as in `10.0.0.0/8,::1`."""
+    found = []
+    for item in items(text):
+        try:
+            found.append(ip_network(item, strict=False))
+        except ValueError:
+            raise ValueError(
+                f"{_short(item)!r} is no address and no network; write them like 10.0.0.7 or 10.0.0.0/8"
+            ) from None
+    return tuple(found)
 
 
 def web_url(text: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any, Final
 from headway.errors import SettingError
 from runtime import variables as v
 from runtime.environment import Environment, SettingRow
+from runtime.parsing import Network
 from runtime.parsing import numbers as read_numbers
 from runtime.relations import contradictions
-from runtime.secret import Secret
+from runtime.secret import NONE, Secret
 
 _S_A_DAY: Final = 24 * 60 * 60
 _UNCERTAIN: Final = v.UNCERTAIN.read(v.UNCERTAIN.default)
@@ -56,8 +57,10 @@ class NumberSettings:
     push_per_minute: int
     #: How often the provider may be asked for the device's status, in requests a minute.
     status_per_minute: int
-    #: What webhooks must carry as `?key=`.
+    #: What webhooks must carry as `?key=`; empty lets nobody in, unless they are open.
     webhook_key: Secret
+    #: Whether a person said `HEADWAY_WEBHOOK_KEY=off`: webhooks are taken from everybody.
+    webhooks_open: bool
     #: The app's own webhook; a secret, for it often carries a key.
     forward_url: Secret
 
@@ -73,6 +76,10 @@ class Settings:
     numbers: tuple[str, ...]
     #: Tokens that apps present over HTTP.
     api_tokens: tuple[Secret, ...]
+    #: Whether an address that gives wrong tokens is locked out for a while.
+    lockout: bool
+    #: Whose `X-Forwarded-For` counts; none: what connects is who calls.
+    trusted_proxies: tuple[Network, ...]
     #: Hard deadline of one provider request.
     send_timeout_ms: int
     #: A lease that isn't renewed for so long is lost.
@@ -102,6 +109,8 @@ class Settings:
             home=environment.get(v.HOME),
             numbers=numbers,
             api_tokens=environment.get(v.API_TOKENS),
+            lockout=environment.get(v.LOCKOUT) == "on",
+            trusted_proxies=environment.get(v.TRUSTED_PROXIES),
             send_timeout_ms=environment.get(v.SEND_TIMEOUT),
             lease_ttl_ms=environment.get(v.LEASE_TTL),
             record_ttl_s=environment.get(v.RECORD_TTL) * _S_A_DAY,
@@ -125,6 +134,7 @@ class Settings:
             raise SettingError(v.NUMBERS.full_name, str(error)) from None
         get = self._environment.get
         uncertain: Mapping[str, str] = get(v.UNCERTAIN, number)
+        webhooks_open = get(v.WEBHOOK_KEY, number).reveal() == v.OFF
         return NumberSettings(
             number=number,
             tps_milli=get(v.TPS, number),
@@ -144,7 +154,8 @@ class Settings:
             uncertain_wait_ms=get(v.UNCERTAIN_WAIT, number),
             push_per_minute=get(v.PUSH_PER_MINUTE, number),
             status_per_minute=get(v.STATUS_PER_MINUTE, number),
-            webhook_key=get(v.WEBHOOK_KEY, number),
+            webhook_key=NONE if webhooks_open else get(v.WEBHOOK_KEY, number),
+            webhooks_open=webhooks_open,
             forward_url=Secret(get(v.FORWARD_URL, number)),
         )
 

@@ -90,8 +90,19 @@ class Event(StrEnum):
     PUSH_CUT = "push_cut"
     #: A person changed a number over HTTP [number, by, where, and each setting that was named].
     NUMBER_CHANGED = "number_changed"
-    #: Webhooks of these numbers are taken from everybody: no HEADWAY_WEBHOOK_KEY is set [numbers].
+    #: Webhooks of these numbers are taken from everybody: HEADWAY_WEBHOOK_KEY is `off` [numbers].
     WEBHOOKS_OPEN = "webhooks_open"
+    #: Webhooks of these numbers are taken from nobody: HEADWAY_WEBHOOK_KEY is not set [numbers, do].
+    WEBHOOKS_CLOSED = "webhooks_closed"
+    #: A secret is so short that it could be guessed [variable, least].
+    GUESSABLE = "guessable"
+    #: Somebody gave a token or a key that is none [address, path].
+    CALLER_REFUSED = "caller_refused"
+    #: An address gave too many wrong tokens and is refused for a while [address, lasts_ms, forwarded]. `forwarded`: it
+    #: speaks for others, and no HEADWAY_TRUSTED_PROXIES says that it may.
+    ADDRESS_LOCKED_OUT = "address_locked_out"
+    #: HEADWAY_LOCKOUT is `off`: tokens may be guessed without end.
+    LOCKOUT_OFF = "lockout_off"
     #: Debug. Receipts of messages that aren't ours, or no longer known; counted all the same [number, receipts].
     RECEIPTS_UNMATCHED = "receipts_unmatched"
     #: The server is away: this inbound message goes to the app, but isn't on the meter [number, inbound, problem].

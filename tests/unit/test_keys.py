@@ -15,6 +15,7 @@ NUMBER = "15555550100"
 def built() -> dict[str, str]:
     """Return one key of each builder in `headway.keys`."""
     given = {"number": NUMBER, "unit": f"{NUMBER}/3of4", "class_": MessageClass.BULK}
+    given |= {"caller": "0123456789abcdef", "digest": "0123456789abcdef" * 2}
     given |= {"account": "0123456789abcdef", "name": "push", "key": keys.balance(NUMBER)}
     skip = {"queue", "number_of", "number_of_unit", "units", "lanes", "doorbell", "dataclass"}
     found = {}

@@ -9,7 +9,7 @@ import pytest
 from headway.errors import SettingError
 from runtime.secret import Secret, hide_passwords, hide_url
 from runtime.settings import NumberSettings, Settings
-from runtime.variables import BY_NAME, DEMO_NUMBER, NOT_YET
+from runtime.variables import BY_NAME, DEMO_NUMBER, GLOBAL, NOT_YET, PER_NUMBER
 
 OTHER = "393331234567"
 
@@ -61,6 +61,7 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         push_per_minute=90,
         status_per_minute=3,
         webhook_key=Secret(),
+        webhooks_open=False,
         forward_url=Secret(),
     )
 
@@ -113,6 +114,8 @@ def test_a_tps_that_cannot_be_is_refused(text: str) -> None:
         ("SHARDS", ("1", "2", "4", "8", "16", "32"), ("0", "3", "64", "2.0")),
         ("PROVIDER", ("picky",), ("cloud", "onprem", "pickyassist")),
         ("LOG", ("auto", "json", "pretty"), ("JSON", "text")),
+        ("LOCKOUT", ("on", "off"), ("no", "3")),
+        ("TRUSTED_PROXIES", ("10.0.0.7", "10.1.2.3/8,fd00::/8"), ("proxy", "10.0.0.0/33", "10.0.0.1,")),
         ("COUNTS", ("send", "send,inbound"), ("sent", "send,send", "send,")),
         ("RECEIPTS", ("none", "delivered", "read,delivered"), ("none,read", "seen", "read")),
         ("EVENT_WEBHOOK", ("on", "off"), ("no",)),
@@ -270,6 +273,22 @@ def test_the_home_is_absolute_from_the_start(monkeypatch: pytest.MonkeyPatch, tm
     assert read(HOME="data").home == tmp_path / "data"
 
 
+def test_webhooks_are_open_only_when_a_person_says_so() -> None:
+    """`off` is no key; what is left out lets nobody in."""
+    off, unset, keyed = of_demo(WEBHOOK_KEY="off"), of_demo(), of_demo(WEBHOOK_KEY="k")
+    assert (off.webhooks_open, off.webhook_key) == (True, Secret())
+    assert (unset.webhooks_open, unset.webhook_key) == (False, Secret())
+    assert (keyed.webhooks_open, keyed.webhook_key) == (False, Secret("k"))
+    rows = read(WEBHOOK_KEY="off").describe()
+    assert next(row.value for row in rows if row.variable == "HEADWAY_WEBHOOK_KEY") == "off"
+
+
+def test_proxies_are_networks() -> None:
+    """An address alone is a network of one; host bits are no slip worth an error."""
+    found = read(TRUSTED_PROXIES="10.1.2.3/8, ::1").trusted_proxies
+    assert [str(network) for network in found] == ["10.0.0.0/8", "::1/128"]
+
+
 def test_no_secret_shows_itself() -> None:
     """Neither repr nor str nor what is described nor an error gives one away."""
     settings = read(
@@ -294,7 +313,7 @@ def test_describe_says_where_each_value_came_from() -> None:
     assert found["HEADWAY_TPS", OTHER] == ("80", f"HEADWAY_TPS_{OTHER}")
     assert found["HEADWAY_HEADROOM", OTHER] == ("0.1", "default")
     assert found["HEADWAY_REDIS_URL", ""] == ("", "default")
-    assert len(rows) == len(found) == 8 + 2 * 21
+    assert len(rows) == len(found) == len(GLOBAL) + 2 * len(PER_NUMBER)
 
 
 def test_later_changes_of_the_environment_change_nothing() -> None:
