@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.health import HealthEndpoints
+from gateway.lockout import Lockout
 from gateway.messages import MessageEndpoint, MessageRecord
 from gateway.numbers import NumberChange, NumberDetail, NumberEndpoints, NumberList
 from gateway.openapi import describe
@@ -24,6 +25,7 @@ from gateway.routes import Endpoint, routes
 from gateway.status import StatusEndpoints, StatusRequest
 from gateway.webhooks import endpoints as webhook_endpoints
 from headway.errors import BrokerUnavailable
+from runtime.clock import SystemClock
 from runtime.settings import Settings
 
 
@@ -38,7 +40,8 @@ def build(settings: Settings, url: str) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         parts = Parts(settings, url)
-        app.router.routes[:] = routes(endpoints(parts))
+        lockout = Lockout(parts.commit, on=settings.lockout, proxies=settings.trusted_proxies, clock=SystemClock())
+        app.router.routes[:] = routes(endpoints(parts), lockout)
         try:
             yield
         finally:

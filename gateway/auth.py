@@ -6,18 +6,66 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+import msgspec
 from starlette.requests import Request
 
-from gateway.problems import Unauthorised
+from gateway.problems import BadRequest, Unauthorised
 from runtime.secret import Secret
+from runtime.settings import Settings
+from runtime.telemetry import Event, get_logger
 
-#: Hexadecimal digits of a token's fingerprint.
-_FINGERPRINT = 8
+#: Hexadecimal digits of a token's fingerprint, for people and for what must tell all callers apart.
+_FINGERPRINT, _CALLER = 8, 16
+#: A secret with fewer characters than this can be guessed by who asks often enough.
+SHORT = 16
+#: A body as long as this is read as a whole before its token is looked for: it costs no more than 3 ms.
+_SMALL = 32 * 1024
+#: Longest JSON text that is looked at as a token, in bytes.
+_LONGEST = 4096
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_WRONG = "token: is missing or wrong; give one of the tokens of HEADWAY_API_TOKENS"
+
+_log = get_logger("gateway")
+
+
+class _Front(msgspec.Struct):
+    """The `token` of a push, in each spelling that clients use; nothing else of the body becomes an object."""
+
+    token: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    blank_after: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name="token ")
+    blank_before: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name=" token")
 
 
 def same(secret: Secret, given: str) -> bool:
     """Whether a stranger gave this secret; takes as long for a near miss as for any other. No secret: nobody did."""
     return hmac.compare_digest(_digest(secret.reveal()), _digest(given)) and bool(secret)
+
+
+def announce(settings: Settings) -> None:
+    """Say aloud what lets strangers in, or keeps a provider out."""
+    numbers = {number: settings.number(number) for number in settings.numbers}
+    if not settings.lockout:
+        _log.warning(Event.LOCKOUT_OFF)
+    if taken := [number for number, own in numbers.items() if own.webhooks_open]:
+        _log.warning(Event.WEBHOOKS_OPEN, numbers=taken)
+    if refused := [number for number, own in numbers.items() if not own.webhooks_open and not own.webhook_key]:
+        _log.warning(Event.WEBHOOKS_CLOSED, numbers=refused, do="set HEADWAY_WEBHOOK_KEY, or to `off`")
+    given = {"HEADWAY_API_TOKENS": settings.api_tokens}
+    given |= {"HEADWAY_WEBHOOK_KEY": tuple(own.webhook_key for own in numbers.values() if own.webhook_key)}
+    for variable, secrets in given.items():
+        if any(len(secret.reveal()) < SHORT for secret in secrets):
+            _log.warning(Event.GUESSABLE, variable=variable, least=SHORT)
+
+
+def require_key(expected: Secret, given: str, *, open_to_all: bool) -> None:
+    """Let only webhooks with the number's key pass, or all when a person said so. Raises Unauthorised."""
+    if open_to_all or same(expected, given):
+        return
+    if not expected:
+        raise Unauthorised("key: this gateway has no HEADWAY_WEBHOOK_KEY, so it takes no webhooks; set one, or `off`")
+    raise Unauthorised(
+        "key: is missing or wrong; the webhook's address must end with ?key=<HEADWAY_WEBHOOK_KEY>", wrong=bool(given)
+    )
 
 
 class Tokens:
@@ -44,15 +92,51 @@ class Tokens:
 
         The fingerprint tells tokens apart and gives none away. Raises Unauthorised.
         """
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self.knows(given.strip()):
-            raise Unauthorised("Authorization: give one of the tokens of HEADWAY_API_TOKENS, as in `Bearer <token>`")
-        return _digest(given.strip()).hex()[:_FINGERPRINT]
-
-    def require_in_body(self, given: object) -> None:
-        """Let only bodies with one of the tokens in `token` pass. Raises Unauthorised."""
+        given = _bearer(request)
         if not self.knows(given):
-            raise Unauthorised("token: is missing or wrong; give one of the tokens of HEADWAY_API_TOKENS")
+            raise Unauthorised(
+                "Authorization: give one of the tokens of HEADWAY_API_TOKENS, as in `Bearer <token>`", wrong=bool(given)
+            )
+        return _digest(given).hex()[:_FINGERPRINT]
+
+    def require_in_body(self, given: object) -> str:
+        """Let only bodies with one of the tokens in `token` pass; return who it is. Raises Unauthorised."""
+        if not isinstance(given, str) or not self.knows(given):
+            raise Unauthorised(_WRONG, wrong=bool(given))
+        return _digest(given).hex()[:_CALLER]
+
+    def caller(self, request: Request) -> str:
+        """Return who asks when the right token stands in the header already; empty: it may stand in the body."""
+        given = _bearer(request)
+        return _digest(given).hex()[:_CALLER] if given and self.knows(given) else ""
+
+    def require_in_front(self, body: bytes) -> str:
+        """Let a long body pass to its reader only when one of the tokens is in it; return who it is, if it is known.
+
+        14 MB are looked through in 5 ms, and read in 2 s: a stranger shall not have the second. A short body always
+        passes, without a name. Raises Unauthorised, and BadRequest for a body that isn't JSON.
+        """
+        if len(body) <= _SMALL:
+            return ""
+        try:
+            front = msgspec.json.decode(body.removeprefix(_BYTE_ORDER_MARK), type=_Front)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRequest(f"the body is no JSON object that can be read: {error}") from None
+        given = [_text(raw) for raw in (front.token, front.blank_after, front.blank_before) if bytes(raw)]
+        return self.require_in_body(next(filter(self.knows, given), given[0] if given else ""))
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def _text(raw: msgspec.Raw) -> object:
+    """Return what stands there when it may be a token; what may not is wrong all the same."""
+    try:
+        return msgspec.json.decode(raw, type=str) if len(bytes(raw)) <= _LONGEST else False
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def _digest(text: str) -> bytes:

@@ -20,6 +20,8 @@ from gateway.problems import BadRequest, TooLarge
 PUSH_LIMIT = 16 * 1024 * 1024
 #: Longest body of a webhook or a call of the control API, in bytes.
 SMALL_LIMIT = 1024 * 1024
+#: Longest body of a question that is a few fields long, in bytes: a stranger's is read before its token is known.
+QUESTION_LIMIT = 32 * 1024
 #: Levels of objects and lists. Picky's deepest documented body has 4.
 DEEPEST = 32
 #: Less than all keys of a body can make up for.

@@ -5,7 +5,9 @@
     ├── Unauthorised    401  the token is missing or wrong
     ├── BadRows         402  numbers or rows of a push (Picky's status for a bad number list)
     ├── NotFound        404  no such application, message, number or path
+    ├── Conflict        409  this Idempotency-Key came with another body
     ├── TooLarge        413  a body longer than its limit
+    ├── LockedOut       429  too many wrong tokens from this address
     └── Unavailable     503  the server is away, or the queue before it is full
 
 Paths below `/api/v2/` get Picky's shape, `{"status": …, "message": …}`, whose status a client reads in the body; all
@@ -61,9 +63,13 @@ class BadRequest(HttpProblem):
 
 
 class Unauthorised(HttpProblem):
-    """The token or key is missing or wrong."""
+    """The token or key is missing or wrong. `wrong`: one was given, which counts against the caller's address."""
 
     status = 401
+
+    def __init__(self, message: str, *, wrong: bool = False) -> None:
+        super().__init__(message)
+        self.wrong = wrong
 
 
 class BadRows(HttpProblem):
@@ -76,6 +82,22 @@ class NotFound(HttpProblem):
     """There is no such thing here."""
 
     status = 404
+
+
+class Conflict(HttpProblem):
+    """It contradicts what was asked before; nothing of it was accepted."""
+
+    status = 409
+
+
+class LockedOut(HttpProblem):
+    """The caller's address gave too many wrong tokens: nothing is looked at until the time is over."""
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class TooLarge(HttpProblem):
@@ -126,8 +148,7 @@ def json_response(
 def _told(error: Exception) -> tuple[int, str, tuple[str, ...], dict[str, str]]:
     """Return HTTP status, message, findings and headers."""
     if isinstance(error, HttpProblem):
-        challenge = {"www-authenticate": "Bearer"} if isinstance(error, Unauthorised) else {}
-        return error.status, error.message, error.problems, challenge
+        return error.status, error.message, error.problems, _headers(error)
     if isinstance(error, BrokerUnavailable):
         return _UNAVAILABLE, str(error), (), {}
     if isinstance(error, HTTPException):
@@ -136,3 +157,9 @@ def _told(error: Exception) -> tuple[int, str, tuple[str, ...], dict[str, str]]:
     if isinstance(error, ClientDisconnect):
         return BadRequest.status, "the connection ended before the body did", (), {}
     return HttpProblem.status, "a fault of ours", (), {}
+
+
+def _headers(error: HttpProblem) -> dict[str, str]:
+    if isinstance(error, Unauthorised):
+        return {"www-authenticate": "Bearer"}
+    return {"retry-after": str(error.retry_after_s)} if isinstance(error, LockedOut) else {}

@@ -6,18 +6,21 @@ Checked whole before anything is enqueued; answered when every row is on its lan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import msgspec
 import redis
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import idempotency
 from gateway.body import PUSH_LIMIT, parse_object, read
+from gateway.idempotency import Claims
 from gateway.parts import Parts
-from gateway.problems import BadRequest, Unavailable
+from gateway.problems import Unavailable
 from gateway.push_rows import kind_of, messages
 from gateway.push_shapes import PushAnswer, PushedRow
 from gateway.push_shapes import read as read_shape
@@ -28,6 +31,8 @@ from headway.publish import CHUNK
 from runtime import scripts
 from runtime.scripts import Call
 from runtime.telemetry import Event, get_logger
+
+T = TypeVar("T")
 
 #: A longer body is read and sealed on a thread, in bytes: it would hold up the loop for more than about 5 ms.
 LARGE = 32 * 1024
@@ -76,33 +81,55 @@ class PushEndpoint:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._claims = Claims(parts.commit)
         self._ttl_s = parts.settings.record_ttl_s
 
     async def push(self, request: Request) -> Response:
         """Accept messages for a number: all rows of a push, or none of them when one is wrong."""
-        if "idempotency-key" in request.headers:
-            raise BadRequest("Idempotency-Key: is not supported yet; leave the header out")
+        key = idempotency.key_of(request)
+        caller = self._parts.tokens.caller(request)
         body = await read(request, limit=PUSH_LIMIT)
-        large = len(body) > LARGE
-        number, rows = await self._parts.build(lambda: self._checked(body)) if large else self._checked(body)
-        push_id = await self._parts.serials.take(len(rows) + 1)
+        on = self._parts.build if len(body) > LARGE else _at_once
+        found, caller = await on(lambda: self._opened(body, caller))
+        if not key:
+            number, rows = await on(lambda: self._checked(found))
+            push_id = await self._parts.serials.take(len(rows) + 1)
+            return _answer(await self._accept(number, rows, push_id, size=len(body)))
+        asked = await on(lambda: idempotency.asked(key, caller=caller, body=body))
+        claim = await self._claims.find(asked)
+        if claim and claim.done and (kept := await self._parts.ask(partial(_kept, push_id=claim.push_id))):
+            return _answer(kept, headers=idempotency.REPLAYED)
+        number, rows = await on(lambda: self._checked(found))
+        if not claim:
+            mine = await self._parts.serials.take(len(rows) + 1)
+            claim = await self._claims.take(asked, mine)
+        accepted = await self._accept(number, rows, claim.push_id, size=len(body))
+        await self._claims.conclude(asked, claim.push_id)
+        return _answer(accepted, headers=idempotency.REPLAYED if claim.known else None)
+
+    def _opened(self, body: bytes, caller: str) -> tuple[dict[str, Any], str]:
+        """Return the object in a body, and who asks. Raises HttpProblem; the token is looked at before anything else.
+
+        `caller`: who it is by the header; then the body needs no token.
+        """
+        caller = caller or self._parts.tokens.require_in_front(body)
+        found = parse_object(body, deepest=None)
+        caller = caller or self._parts.tokens.require_in_body(found.get("token"))
+        return {"token": "", **found}, caller
+
+    def _checked(self, found: dict[str, Any]) -> tuple[str, list[Message]]:
+        """Return the number and its messages. Raises HttpProblem."""
+        shape = read_shape(found)
+        return self._parts.applications.require(str(shape.application).strip()), messages(shape)
+
+    async def _accept(self, number: str, rows: Sequence[Message], push_id: int, *, size: int) -> PushAnswer:
+        """Put the rows on their lanes under ids that follow the push's own; rows that are there already stay."""
         pushed = Pushed(number, rows, push_id, [str(id) for id in range(push_id + 1, push_id + 1 + len(rows))])
-        if large or len(rows) > CHUNK:
+        if size > LARGE or len(rows) > CHUNK:
             await self._enqueue_large(pushed)
         else:
             await self._enqueue(pushed)
-        answer = PushAnswer(
-            push_id=str(pushed.push_id),
-            data=[PushedRow(id, recipient(row)) for id, row in zip(pushed.ids, rows, strict=True)],
-        )
-        return Response(msgspec.json.encode(answer), media_type="application/json")
-
-    def _checked(self, body: bytes) -> tuple[str, list[Message]]:
-        """Return the number and its messages. Raises HttpProblem; the token is looked at before anything else."""
-        found = parse_object(body, deepest=None)
-        self._parts.tokens.require_in_body(found.get("token"))
-        shape = read_shape(found)
-        return self._parts.applications.require(str(shape.application).strip()), messages(shape)
+        return _told(push_id, [recipient(row) for row in rows])
 
     async def _enqueue(self, pushed: Pushed) -> None:
         calls = [pushed.remembered(self._ttl_s), *pushed.calls(self._ttl_s)]
@@ -120,6 +147,29 @@ class PushEndpoint:
             call = await self._parts.build(lambda: next(calls, None))
         _, *replies = await asyncio.gather(*under_way, return_exceptions=True)
         _whole(pushed, replies)
+
+
+async def _at_once(work: Callable[[], T]) -> T:
+    """Do a piece of work on the loop: a thread would cost more."""
+    return work()
+
+
+def _told(push_id: int, to: Sequence[str]) -> PushAnswer:
+    rows = [PushedRow(str(push_id + at), whom) for at, whom in enumerate(to, start=1)]
+    return PushAnswer(push_id=str(push_id), data=rows)
+
+
+def _answer(told: PushAnswer, *, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(told), media_type="application/json", headers=headers)
+
+
+def _kept(client: redis.Redis, *, push_id: int) -> PushAnswer | None:
+    """Return the answer that a push was given, from what is remembered of it; None: its time is over."""
+    to, count = cast("list[bytes | None]", client.hmget(keys.push(str(push_id)), "to", "count"))
+    if to is None or count is None:
+        return None
+    text = to.decode("utf-8", "surrogatepass")
+    return _told(push_id, text.split("\n") if int(count) > 1 else [text])
 
 
 def recipient(row: Message) -> str:

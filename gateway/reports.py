@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from delivery.states import State
-from gateway.body import SMALL_LIMIT, parse_object, read
+from gateway.body import QUESTION_LIMIT, parse_object, read
 from gateway.parts import Parts
 from gateway.problems import BadRequest, NotFound
 from headway import keys
@@ -76,7 +76,7 @@ class ReportEndpoint:
 
     async def report(self, request: Request) -> Response:
         """Report on the rows of a push."""
-        body = parse_object(await read(request, limit=SMALL_LIMIT))
+        body = parse_object(await read(request, limit=QUESTION_LIMIT))
         self._parts.tokens.require_in_body(body.get("token"))
         push_id = str(body.get("push_id", "")).strip()
         if not (push_id.isascii() and push_id.isdigit() and len(push_id) <= _MOST_DIGITS):

@@ -11,6 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.lockout import Lockout
+from gateway.problems import Unauthorised
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -35,26 +38,40 @@ class Endpoint:
         return (self.handler.__doc__ or "").strip().partition("\n")[0]
 
 
-def routes(endpoints: Sequence[Endpoint]) -> list[Route]:
+def routes(endpoints: Sequence[Endpoint], lockout: Lockout) -> list[Route]:
     """Return Starlette's routes, in the same order; two methods of one path become one route."""
     by_path: dict[str, dict[str, Handler]] = {}
+    asked = {endpoint.path for endpoint in endpoints if endpoint.auth}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint.handler
-    return [Route(path, _Answers(_by_method(handlers)), methods=list(handlers)) for path, handlers in by_path.items()]
+    return [
+        Route(path, _Answers(_by_method(handlers), lockout, asks=path in asked), methods=list(handlers))
+        for path, handlers in by_path.items()
+    ]
 
 
 class _Answers:
     """A handler as an ASGI app.
 
     Starlette would wrap a plain function in a second look for exceptions, which the app's own finds all the same: a
-    tenth of a webhook.
+    tenth of a webhook. Where a token is asked (`asks`), only addresses that aren't locked out get to the handler.
     """
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, lockout: Lockout, *, asks: bool) -> None:
         self._handler = handler
+        self._lockout = lockout
+        self._asks = asks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._handler(Request(scope, receive, send))
+        request = Request(scope, receive, send)
+        if self._asks:
+            await self._lockout.admit(request)
+        try:
+            response = await self._handler(request)
+        except Unauthorised as refusal:
+            if refusal.wrong:
+                await self._lockout.strike(request)
+            raise
         await response(scope, receive, send)
 
 

@@ -17,6 +17,7 @@ import redis
 import uvicorn
 
 from gateway.app import build
+from gateway.auth import announce
 from gateway.protocol import BoundedProtocol
 from headway.errors import HeadwayError, SettingError
 from runtime import pauses, telemetry
@@ -75,6 +76,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         )
     for variable in settings.not_yet:
         _log.warning(Event.SETTING_WITHOUT_EFFECT, variable=variable)
+    announce(settings)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener:
         embedded = None if settings.redis_url else EmbeddedServer.join(settings.home)

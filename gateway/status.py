@@ -19,7 +19,7 @@ from msgspec import Struct
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from gateway.body import SMALL_LIMIT, parse_object, read
+from gateway.body import QUESTION_LIMIT, parse_object, read
 from gateway.parts import Parts
 from gateway.problems import NotFound, Unavailable, json_response
 from headway import keys
@@ -61,7 +61,7 @@ class StatusEndpoints:
         return await self._passed_on(request, BALANCE_PATH, keys.balance)
 
     async def _passed_on(self, request: HttpRequest, path: str, key_of: Callable[[str], str]) -> Response:
-        body = parse_object(await read(request, limit=SMALL_LIMIT))
+        body = parse_object(await read(request, limit=QUESTION_LIMIT))
         self._parts.tokens.require_in_body(body.get("token"))
         number = self._number(body.get("application"))
         key = key_of(number)

@@ -24,13 +24,11 @@ from gateway.forward import Forward, NotTaken
 from gateway.inbox import Inbox
 from gateway.intake import Intake
 from gateway.parts import Parts
-from gateway.problems import BadRequest, NotFound, Unauthorised, Unavailable, json_response
+from gateway.problems import BadRequest, NotFound, Unavailable, json_response
 from gateway.routes import Endpoint
 from providers import picky_webhook
 from providers.picky_webhook import Inbound, InvalidWebhook, Notice, Receipt, Receipts, Status
 from runtime.settings import Settings
-from runtime.telemetry import Event as Said
-from runtime.telemetry import get_logger
 from scheduler.meter import Event, Kind
 from scheduler.rules import NumberRules, rules_of
 
@@ -48,8 +46,6 @@ _STATE = {
 #: A response holds nothing of its request, so one serves all.
 NOTHING_TO_SAY = json_response({})
 
-_log = get_logger("gateway")
-
 
 class PickyWebhooks:
     """Takes webhooks; used from one event loop."""
@@ -61,9 +57,6 @@ class PickyWebhooks:
         urls = {number: own.forward_url for number, own in self._numbers.items()}
         self._forward = Forward(parts.session, urls)
         self._inbox = Inbox(parts.commit, self._intake, self._forward)
-        open_to_all = [number for number, own in self._numbers.items() if not own.webhook_key]
-        if open_to_all:
-            _log.warning(Said.WEBHOOKS_OPEN, numbers=open_to_all)
 
     async def take(self, request: Request) -> Response:
         """Take a webhook of Picky Assist: an inbound message or receipts.
@@ -137,11 +130,8 @@ class PickyWebhooks:
         return found or path_number
 
     def _require_key(self, number: str, given: str) -> None:
-        expected = self._numbers[number].webhook_key
-        if expected and not auth.same(expected, given):
-            raise Unauthorised(
-                "key: is missing or wrong; the webhook's address must end with ?key=<HEADWAY_WEBHOOK_KEY>"
-            )
+        own = self._numbers[number]
+        auth.require_key(own.webhook_key, given, open_to_all=own.webhooks_open)
 
     @staticmethod
     def _require_taken(outcome: object) -> None:

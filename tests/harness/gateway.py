@@ -22,6 +22,7 @@ def open_door(url: str, **texts: str) -> Door:
         "HEADWAY_NUMBERS": f"{NUMBER},{OTHER}",
         f"HEADWAY_APPLICATION_{NUMBER}": CHANNEL,
         "HEADWAY_API_TOKENS": f"other,{TOKEN}",
+        "HEADWAY_WEBHOOK_KEY": "off",
         **{f"HEADWAY_{name}": text for name, text in texts.items()},
     }
     return Door(build(Settings.from_env(environ), url))

@@ -35,6 +35,7 @@ def environment(**more: str) -> dict[str, str]:
     return {
         "HEADWAY_NUMBERS": f"{NUMBER},{OTHER}",
         "HEADWAY_API_TOKENS": "t",
+        "HEADWAY_WEBHOOK_KEY": "off",
         f"HEADWAY_APPLICATION_{NUMBER}": "121",
         f"HEADWAY_APPLICATION_{OTHER}": "122",
         **names,
@@ -379,8 +380,18 @@ def test_a_wrong_key_gets_nothing(forwarding: Town, app: AppDouble, query: str) 
     """Missing, empty, wrong, nearly right: 401, and nothing is counted or passed on."""
     answer = forwarding.post(RECORDED, path=HOOK + query)
     assert (answer.status, answer.json["detail"].startswith("key: ")) == (401, True)
-    assert forwarding.redis.dbsize() == 0
+    assert not [key for key in forwarding.redis.scan_iter() if not key.startswith(b"headway:strikes:")]
     assert app.bodies == []
+
+
+def test_without_a_key_nobody_gets_in_until_a_person_says_so(redis: redis_py.Redis, server: ThrowawayServer) -> None:
+    """What was left out is no invitation; the answer says what to set."""
+    town = Town(redis, server.url, WEBHOOK_KEY="")
+    with town.door:
+        answer = town.post(RECORDED, path=f"{HOOK}?key=")
+    assert answer.status == 401
+    assert "no HEADWAY_WEBHOOK_KEY" in answer.json["detail"]
+    assert town.redis.dbsize() == 0
 
 
 def test_one_numbers_key_opens_no_other_number(redis: redis_py.Redis, server: ThrowawayServer) -> None:

@@ -35,7 +35,13 @@ class Town:
     def __init__(self, redis: redis_py.Redis, url: str) -> None:
         self.redis: Any = redis
         self.settings = Settings.from_env(
-            {"HEADWAY_NUMBERS": NUMBER, "HEADWAY_API_TOKENS": "t", "HEADWAY_SHARDS": "4", "HEADWAY_TPS": "20"}
+            {
+                "HEADWAY_NUMBERS": NUMBER,
+                "HEADWAY_API_TOKENS": "t",
+                "HEADWAY_SHARDS": "4",
+                "HEADWAY_TPS": "20",
+                "HEADWAY_WEBHOOK_KEY": "off",
+            }
         )
         self.door = Door(build(self.settings, url))
 
