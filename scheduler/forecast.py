@@ -30,8 +30,9 @@ window
 
 where `z` is 5 times the headroom: what comes is about Poisson, so its deviation is the root of its mean. Where a
 request quota makes batches, only the last two quarters are looked at: what a batch leaves free isn't used before the
-next one. And at longer horizons `behind + E(h) <= TPS (h + 0.5 s)`. A group send, whose own receipts alone overrun the
-container, goes when nothing else would: as above with 0.3 s, its own receipts left out.
+next one. One that is alone in its window may always leave: a slow number has room for no more. And at longer horizons
+`behind + E(h) <= TPS (h + 0.5 s)`. A group send, whose own receipts alone overrun the container, goes when nothing else
+would: as above with 0.3 s, its own receipts left out.
 """
 
 from __future__ import annotations

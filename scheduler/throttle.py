@@ -46,7 +46,9 @@ class Throttle:
 
     def tps_now(self, allowed_milli: int, now_us: int) -> int:
         """Return the TPS (thousandths) that it leaves of what is allowed."""
-        seconds = max(0, now_us - self.at_us) / 1_000_000
+        if self.at_us > now_us:  # from a clock that was set back: the provider will say it again
+            return allowed_milli
+        seconds = (now_us - self.at_us) / 1_000_000
         slowly = self.tps_milli + allowed_milli * _SLOW * seconds
         soon = self.tps_milli + allowed_milli * (_SLOW * _CALM_S + _FAST * max(0, seconds - _CALM_S))
         return max(1, min(allowed_milli, int(max(slowly, min(soon, _NEARLY * self.was_milli)))))

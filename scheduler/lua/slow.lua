@@ -20,8 +20,7 @@ local now = now_us(ARGV[1])
 local a = allocation(KEYS[1], KEYS[2], ARGV[2], ARGV[3], KEYS[3], now)
 local _, sends = spent(KEYS[4], KEYS[5], now, a.window_us)
 local tps = a.tps_milli
-local found = redis.call('HMGET', KEYS[3], 'at', 'until')
-local since = now - tonumber(found[1] or 0)
+local since = now - tonumber(redis.call('HGET', KEYS[3], 'at') or 0)
 local cut = since < 0 or since >= a.window_us
 if cut then
   local accepted = math.max(0, sends - tonumber(ARGV[5])) * 1e9 / math.max(1e6, 1e9 / tps)
@@ -33,7 +32,7 @@ if cut then
     redis.call('HSET', KEYS[3], 'was', int(a.tps_milli))
   end
 end
-local rests = math.max(tonumber(found[2] or 0), now + math.ceil(1e9 / tps), now + tonumber(ARGV[6]))
+local rests = math.max(a.rests_until, now + math.ceil(1e9 / tps), now + tonumber(ARGV[6]))
 redis.call('HSET', KEYS[3], 'until', int(rests))
 redis.call('PEXPIRE', KEYS[3], TTL_MS)
 if redis.call('ZSCORE', KEYS[6], ARGV[4]) then

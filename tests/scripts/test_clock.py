@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from scheduler import throttle
 from scheduler.decisions import Because
+from scheduler.rules import Quota
 from tests.scripts.stage import SECOND, Stage
 
 DAY_MS = 86_400_000
@@ -47,3 +51,34 @@ def test_the_floor_moves_with_the_clock(stage: Stage) -> None:
     assert stage.waits().until_us - stage.now_us == SECOND
     stage.later(ms=1000)
     assert stage.ids() == ["b"]
+
+
+def test_a_cut_of_the_future_is_forgotten(stage: Stage) -> None:
+    """A number doesn't stay slow, nor at rest, until the clock has caught up: its provider will say it again."""
+    stage.push("a", "b", class_="urgent")
+    lease_id = "first"
+    stage.granted(lease_id)
+    stage.run(throttle.slow(stage.rules, lease_id, refused=2, pause=timedelta(minutes=5), now_us=stage.now_us))
+    stage.push("c", class_="urgent")
+    assert stage.waits().because is Because.THROTTLED
+    stage.later(ms=-DAY_MS)
+    assert stage.ids() == ["c"]
+
+
+def test_requests_of_the_future_count_as_made_now(stage: Stage) -> None:
+    """After a minute the account may make requests again, wherever the clock was."""
+    stage.change(quota=Quota("0123456789abcdef", 2))
+    stage.push("a", class_="urgent")
+    stage.later(ms=2000)
+    stage.ids()
+    stage.push("b", class_="urgent")
+    stage.later(ms=2000)
+    stage.ids()
+    stage.push("c", class_="urgent")
+    stage.later(ms=2000)
+    assert stage.waits().because is Because.QUOTA
+    stage.later(ms=-DAY_MS)
+    wait = stage.waits()
+    assert (wait.because, wait.until_us - stage.now_us) == (Because.QUOTA, 61 * SECOND)
+    stage.later(ms=61_000)
+    assert stage.ids() == ["c"]

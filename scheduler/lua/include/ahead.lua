@@ -60,7 +60,8 @@ local function groups_wait(m, class, now)
 end
 
 -- ahead(m, class, now, fits): how many of those that fit now may leave when what comes is looked at; if none, until when
--- to wait. Urgent and high look at what is, not at what will be.
+-- to wait. Urgent and high look at what is, not at what will be. What is alone in its window may always leave: a slow
+-- number has room for one event only, and something may come in at any time.
 local function ahead(m, class, now, fits)
   if fits < 1 or class.share < 1000000 or not (m.forecast and m.forecast.binds) then
     return fits
@@ -68,10 +69,11 @@ local function ahead(m, class, now, fits)
   if excess(m) > CALM_S then
     return 0, hold(m, now, CALM_S), 'forecast'
   end
+  local least = m.spent < 1 and 1 or 0
   for _, part in ipairs(m.quota and NEAR_BATCH or NEAR) do
     local comes = expected(m.forecast.f, m.forecast.e, part * m.window_us)
     local free = m.events - staying(m, now, part) - comes - DEVIATIONS * m.headroom / 1e6 * math.sqrt(comes)
-    fits = math.min(fits, math.floor(free))
+    fits = math.min(fits, math.max(least, math.floor(free)))
   end
   if fits < 1 then
     return 0, now + 50000, 'forecast'
