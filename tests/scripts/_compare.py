@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 from collections.abc import Iterable
 from typing import Any
 
 from headway import keys
+from scheduler.forecast import Forecast, unpack
 from tests.scripts._model_parts import NumberState
 from tests.scripts.model import Model
 
@@ -29,6 +32,23 @@ def differing_meter(redis: Any, unit: str, model: Model) -> dict[str, tuple[Any,
     return {name: (found[name], expected[name]) for name in expected if found[name] != expected[name]}
 
 
+def differing_number(redis: Any, number: str, account: str, model: NumberState) -> dict[str, tuple[Any, Any]]:
+    """Compare what all units of a number share: as `differences`."""
+    pipe = redis.pipeline(transaction=False)
+    for name in ("push", "push-alone", "push-wanting"):
+        pipe.zrange(keys.quota(account, name), 0, -1, withscores=True)
+    pipe.hgetall(keys.throttle(number))
+    *logs, throttle = pipe.execute()
+    expected = (model.account.push, model.account.alone, model.account.wanting)
+    differs: dict[str, tuple[Any, Any]] = {
+        f"log {i}": (_scores(log), expected[i]) for i, log in enumerate(logs) if _scores(log) != expected[i]
+    }
+    found = {name.decode(): int(value) for name, value in throttle.items()}
+    t = model.throttle
+    meant = {"tps_milli": t.tps_milli, "at": t.at, "was": t.was, "until": t.until} if t else {}
+    return differs if found == meant else {**differs, "throttle": (found, meant)}
+
+
 def differing_records(redis: Any, number: NumberState, ids: Iterable[str]) -> dict[str, tuple[Any, Any]]:
     """Compare state and attempts of messages: as `differences`."""
     ids = list(ids)
@@ -43,6 +63,25 @@ def differing_records(redis: Any, number: NumberState, ids: Iterable[str]) -> di
         if found != expected:
             differs[id_] = (found, expected)
     return differs
+
+
+def differing_forecast(redis: Any, unit: str, model: Model) -> tuple[Any, Any] | None:
+    """Compare the forecast, to a billionth: the order of additions is the interpreter's. The model goes on from the
+    server's, so that no difference grows.
+    """
+    raw = redis.get(keys.forecast(unit))
+    found, expected = (unpack(raw) if raw else Forecast()), model.forecast
+    if not all(map(_close, _FLAT.unpack(found.pack()), _FLAT.unpack(expected.pack()))):
+        return found, expected
+    model.forecast = found
+    return None
+
+
+_FLAT = struct.Struct("<25d")
+
+
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def _found(redis: Any, unit: str) -> dict[str, Any]:
@@ -106,12 +145,14 @@ def _scores(pairs: list[tuple[bytes, float]]) -> dict[str, float]:
 #: The meter's fields, and what they are before anything was written.
 FIELDS = {
     "backlog": 0, "backlog_at": 0, "pace_at": None, "uncontrolled_us": None, "floor_at": 0, "floor": 0,
-    "in_second": 0, "in_count": 0, "in_mean": 0, "in_square": 0, "send": 0, "inbound": 0, "delivered": 0, "read": 0,
+    "in_second": 0, "in_count": 0, "in_mean": 0, "in_square": 0, "slot_at": None, "batch_at": None, "foreseen": 0,
+    "send": 0, "inbound": 0, "delivered": 0, "read": 0,
 }  # fmt: skip
 
 
 def _meter(fields: dict[bytes, bytes], window: list[Any]) -> dict[str, Any]:
-    read = {name.decode(): int(value) for name, value in fields.items()}
+    read: dict[str, Any] = {name.decode(): int(value) for name, value in fields.items() if name != b"turn"}
+    read["turn"] = (fields.get(b"turn", b"").decode(), read.pop("turn_at", 0))
     found = {name: read.pop(name, without) for name, without in FIELDS.items()}
     totals = {name: read.pop(name, 0) for name in ("window", "window_in")}
     # The running totals say nothing of a window that is empty. What is in no list would be a difference.
@@ -124,5 +165,6 @@ def _model_meter(model: Model) -> dict[str, Any]:
         "backlog": model.debt_ue, "backlog_at": model.debt_at, "pace_at": model.pace_at,
         "uncontrolled_us": model.uncontrolled_at, "floor_at": model.floor_at, "floor": model.by_floor,
         "in_second": flow.second, "in_count": flow.count, "in_mean": flow.mean, "in_square": flow.square,
-        **model.totals, "window": model.total(), "window_in": model.total() - model.sends(),
+        "slot_at": model.slot_at, "batch_at": model.batch_at, "foreseen": model.foreseen_events,
+        **model.totals, "turn": model.turn, "window": model.total(), "window_in": model.total() - model.sends(),
     }  # fmt: skip

@@ -8,9 +8,25 @@ from typing import Any
 from headway import keys
 from scheduler.meter import DEBT_CAP_EVENTS, DEBT_CAP_S, Event
 from scheduler.rules import NumberRules
-from tests.scripts._model_parts import EVENT_UE, Allocation, Lease, NumberState, Uncontrolled, whole
+from tests.scripts._model_parts import EVENT_UE, Allocation, Lease, NumberState, Throttle, Uncontrolled, constant, whole
 
 SEEN = "headway:seen:"
+CALM_S, SLOW, FAST, NEARLY = (constant("throttled.lua", name) for name in ("CALM_S", "SLOW", "FAST", "NEARLY"))
+RESTS_US = int(constant("throttled.lua", "RESTS_US"))
+
+
+def throttled(throttle: Throttle | None, now: int, tps: int) -> tuple[int, int]:
+    """Return the TPS (thousandths) that refusals leave, and until when the provider wants nothing (0: it does)."""
+    if throttle is None:
+        return tps, 0
+    rests = now < throttle.until <= now + RESTS_US
+    if throttle.at > now:
+        return tps, throttle.until if rests else 0
+    seconds = (now - throttle.at) / 1_000_000
+    slowly = throttle.tps_milli + tps * SLOW * seconds
+    soon = throttle.tps_milli + tps * (SLOW * CALM_S + FAST * max(0, seconds - CALM_S))
+    soon = min(soon, NEARLY * throttle.was)
+    return max(1, min(tps, math.floor(max(slowly, soon)))), throttle.until if rests else 0
 
 
 class Meter:
@@ -33,11 +49,17 @@ class Meter:
         """Return what a person set, else what the environment says."""
         return self.number.live.get(name, getattr(self.rules, name))
 
-    def allocation(self) -> Allocation:
+    def most_in_flight(self) -> int:
+        """Return how many leases may be out: of what a person set a shard has its part."""
+        shards = int(self.rules.number.partition("of")[2] or 1)
+        live = self.number.live.get("in_flight")
+        return max(1, live // shards) if live else self.rules.in_flight
+
+    def allocation(self, now: int) -> Allocation:
         """Return what holds now."""
-        tps = self.setting("tps_milli")
+        tps, rests_until = throttled(self.number.throttle, now, self.setting("tps_milli"))
         window = max(1_000_000, math.ceil(1_000_000_000 / tps)) + self.setting("guard_us")
-        return Allocation(tps, max(1, tps // 1000), window)
+        return Allocation(tps, max(1, tps // 1000), window, rests_until)
 
     def spent(self, now: int, a: Allocation) -> int:
         """Forget what has left the window; return the rest. A clock that was set back is dealt with first."""
@@ -84,10 +106,12 @@ class Meter:
             self.debt_ue = max(0, self.debt_ue - unspent * EVENT_UE)
         self.totals["send"] -= unspent
         lease.charged -= unspent
+        for log in [] if lease.charged else lease.logs:
+            log.pop(lease.id, None)
 
     def count(self, events: list[Event], now: int) -> int:
         """Count what nobody can refuse."""
-        a = self.allocation()
+        a = self.allocation(now)
         self.spent(now, a)
         new: list[Event] = []
         for event in events:

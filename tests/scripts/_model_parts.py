@@ -27,6 +27,8 @@ def constant(file: str, name: str) -> float:
 SKIPS = int(constant("take.lua", "SKIPS"))
 SLACK_US = int(constant("room.lua", "SLACK_US"))
 GATHER_US = int(constant("room.lua", "GATHER_US"))
+LATE_US = int(constant("turn.lua", "LATE_US"))
+HANDOVER_US = int(constant("turn.lua", "HANDOVER_US"))
 HEADROOM_MEMORY_US = int(constant("measure.lua", "HEADROOM_MEMORY_US"))
 DEVIATIONS = constant("measure.lua", "DEVIATIONS")
 
@@ -49,6 +51,8 @@ class Item:
     not_before: int = 0
     expires: float = math.inf
     refused: str = ""
+    #: Of the group that it goes to.
+    members: int = 0
 
     def verdict(self, now: int) -> str:
         """Say what a lease makes of it."""
@@ -69,6 +73,9 @@ class Lease:
     deadline: int
     state: str = "leased"
     token: str = ""
+    #: The quota's limit as it was, and the logs that have its request.
+    limit: int = 0
+    logs: list[dict[str, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -80,14 +87,40 @@ class Record:
 
 
 @dataclass(slots=True)
+class Account:
+    """What all units with one token share: requests by id, those that went alone, and until when a unit wants some."""
+
+    push: dict[str, int] = field(default_factory=dict)
+    alone: dict[str, int] = field(default_factory=dict)
+    wanting: dict[str, int] = field(default_factory=dict)
+
+    def set_back(self, now: int) -> None:
+        """A clock that was set back: requests of the future count as made now."""
+        for log in (self.push, self.alone):
+            log.update({id_: now for id_, at in log.items() if at > now})
+
+
+@dataclass(slots=True)
+class Throttle:
+    """What the provider's throttle answers did."""
+
+    tps_milli: int
+    at: int
+    was: int
+    until: int
+
+
+@dataclass(slots=True)
 class NumberState:
     """What all units of a number share: what a person set, by its field in the settings hash, as far as it may be
-    used; records of messages; ids of events that were counted.
+    used; records of messages; ids of events that were counted; what its provider takes and refuses.
     """
 
     live: dict[str, Any] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    account: Account = field(default_factory=Account)
+    throttle: Throttle | None = None
 
     @property
     def paused(self) -> bool:
@@ -102,6 +135,7 @@ class Allocation:
     tps_milli: int
     events: int
     window_us: int
+    rests_until: int = 0
 
 
 @dataclass(slots=True)
@@ -134,6 +168,7 @@ class Uncontrolled:
 class Measured:
     """The meter as one lease finds and spends it."""
 
+    now: int
     spent: int
     sends: int
     behind: float
@@ -141,6 +176,8 @@ class Measured:
     pace_at: float
     floor_at: int
     by_floor: int = 0
+    quota: Any = None
+    foreseen: Any = None
 
 
 @dataclass(slots=True)
@@ -152,6 +189,9 @@ class Taking:
     people: set[str] = field(default_factory=set)
     shape: str | None = None
     taken: int = 0
+    groups: int = 0
+    members: int = 0
+    groups_until: int = 0
     size: int = 0
     moved: int = 0
 

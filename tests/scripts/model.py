@@ -12,17 +12,14 @@ from typing import Any
 
 from delivery.settle import MOST_ATTEMPTS, Ended, Ending, Settlement
 from delivery.states import State, may_come_from
-from priorities.table import TABLE
+from headway import keys
+from priorities.table import TABLE, ClassRule
 from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wait
 from scheduler.leases import Begun
 from scheduler.rules import NumberRules
-from tests.scripts._model_meter import Meter
 from tests.scripts._model_parts import (
     EVENT_UE,
-    GATHER_US,
-    HEADROOM_MEMORY_US,
     SKIPS,
-    SLACK_US,
     Allocation,
     Item,
     Lease,
@@ -32,11 +29,12 @@ from tests.scripts._model_parts import (
     Taking,
     whole,
 )
+from tests.scripts._model_room import Room, Rooms
 
 __all__ = ["Item", "Model", "NumberState"]
 
 
-class Model(Meter):
+class Model(Rooms):
     """One unit: its lanes (head first), leases, parked messages and meter."""
 
     def __init__(self, rules: NumberRules, number: NumberState) -> None:
@@ -55,37 +53,54 @@ class Model(Meter):
         """Take what may leave now."""
         if lease_id in self.leases:
             return self._again(self.leases[lease_id], now)
-        if self.number.paused:
-            return Refuse(now, "paused")
-        if len(self.leases) >= self.setting("in_flight"):
-            return Wait(now, now + 50_000, Because.IN_FLIGHT)
-        self._promote(now)
-        a = self.allocation()
-        m = self._measure(now, a)
+        a = self.allocation(now)
+        if shut := self._gate(now, a):
+            return shut
+        self.promote(now)
+        m = self.measure(now, a)
+        self.owe(m, a)
         t = Taking()
         wait: tuple[int, Because] = (0, Because.EMPTY)
         for rule in TABLE:
-            step = rule.class_.priority
-            if not self.lanes[step]:
+            if not self.lanes[rule.class_.priority]:
                 continue
-            room = self._room(now, a, m, rule.headroom_share_ppm, rule.paced)
-            floor = self._floor(a) if rule.floored else None
-            fits, until, because, interval, by_floor = self._or_floor(room, floor, now, a, m)
-            before = t.taken
-            is_open = self._take(step, t, fits, now)
-            taken = t.taken - before
-            m.spent, m.sends, m.behind = m.spent + taken, m.sends + taken, m.behind + taken * EVENT_UE
-            if floor and taken:
-                m.floor_at = now + floor
-                m.by_floor += taken if by_floor else 0
-            if rule.paced:
-                m.pace_at += taken * interval
+            room, taken, is_open = self._class(rule, t, now, a, m)
             if not is_open:
-                wait = (until, because) if fits < 1 else (now, Because.AGAIN)
+                if taken:
+                    room = self.room(rule, now, a, m)
+                wait = (room.until, room.because) if room.fits < 1 else (now, Because.AGAIN)
+                wait = (t.groups_until, Because.FORECAST) if t.groups_until else wait
                 break
-        if not t.rows:
-            return self._nothing(t, wait, now)
-        return self._grant(lease_id, holder, t, m, now)
+        if t.rows:
+            return self._grant(lease_id, holder, t, m, wait)
+        if m.quota and m.quota.wanted:
+            m.quota.wants(keys.meter(self.rules.number))
+        return Wait(now, self._next_ask(t, wait, holder, now), Because.AGAIN if t.moved else wait[1])
+
+    def _gate(self, now: int, a: Allocation) -> Wait | Refuse | None:
+        if self.number.paused:
+            return Refuse(now, "paused")
+        if a.rests_until:
+            return Wait(now, a.rests_until, Because.THROTTLED)
+        if len(self.leases) >= self.most_in_flight():
+            return Wait(now, now + 50_000, Because.IN_FLIGHT)
+        return None
+
+    def _class(self, rule: ClassRule, t: Taking, now: int, a: Allocation, m: Measured) -> tuple[Room, int, bool]:
+        room, before = self.room(rule, now, a, m), t.taken
+        groups_until = self.groups_wait(m, a) if rule.paced else 0
+        is_open = self._take(rule.class_.priority, t, room.fits, groups_until, now)
+        taken = t.taken - before
+        if m.quota:
+            m.quota.rides(rule.headroom_share_ppm, taken)
+        m.spent, m.sends, m.behind = m.spent + taken, m.sends + taken, m.behind + taken * EVENT_UE
+        floor = self.floor(rule, a)
+        if floor and taken:
+            m.floor_at = now + floor
+            m.by_floor += taken if room.by_floor else 0
+        if rule.paced:
+            m.pace_at += taken * room.interval
+        return room, taken, is_open
 
     def _again(self, lease: Lease, now: int) -> Grant:
         rows = []
@@ -93,62 +108,17 @@ class Model(Meter):
             step, item = self.leased[id_]
             verdict = "send" if charged else f"refused: {item.refused}" if item.refused else "expired"
             rows.append(LeasedRow(id_, step, verdict, "null" if item.refused else item.body))
-        return Grant(now, lease.deadline, lease.charged, tuple(rows))
+        return Grant(now, lease.deadline, lease.charged, tuple(rows), now)
 
-    def _promote(self, now: int) -> None:
+    def promote(self, now: int) -> None:
+        """Put deferred messages whose time has come at the head of their lanes."""
         due = sorted((at, id_) for id_, at in self.deferred.items() if at <= now // 1000)[:50]
         for _, id_ in reversed(due):
             del self.deferred[id_]
             step, item = self.kept.pop(id_)
             self.lanes[step].insert(0, item)
 
-    def _measure(self, now: int, a: Allocation) -> Measured:
-        spent = self.spent(now, a)
-        recently = self.uncontrolled_at is not None and now - self.uncontrolled_at < HEADROOM_MEMORY_US
-        headroom = self.uncontrolled.at(now).needs(self.setting("headroom_ppm"), a.events) if recently else 0
-        slowest = a.window_us / max(1, math.floor(a.events - a.events * headroom / 1e6))
-        pace_at: float = max(now - SLACK_US, now if self.pace_at is None else self.pace_at)
-        if pace_at > now + SLACK_US + slowest + 1:
-            pace_at = now
-        return Measured(spent, self.sends(), self.behind(now, a), headroom, pace_at, self.floor_at)
-
-    def _or_floor(
-        self, room: tuple[int, int, Because, float], floor: int | None, now: int, a: Allocation, m: Measured
-    ) -> tuple[int, int, Because, float, bool]:
-        fits, until, because, interval = room
-        if fits >= 1 or not floor or m.sends >= a.events or because is Because.PACE:
-            return *room, False
-        if m.floor_at <= now:
-            return 1, 0, Because.EMPTY, interval, True
-        return 0, min(until, m.floor_at), because, interval, False
-
-    def _floor(self, a: Allocation) -> int | None:
-        ppm = self.setting("floor_ppm")
-        return math.ceil(1e15 / (a.tps_milli * ppm)) if ppm else None
-
-    def _room(self, now: int, a: Allocation, m: Measured, share: int, paced: bool) -> tuple[int, int, Because, float]:
-        cap = max(1, math.floor(a.events - a.events * m.headroom * share / 1e12))
-        interval = a.window_us / cap
-        fits = min(cap - m.spent, math.floor(a.events - m.behind / EVENT_UE))
-        if cap - m.spent < 1:
-            over, ends = m.spent + 1 - cap, now
-            for at, what in sorted((at, what.encode()) for what, at in self.window.items())[:50]:
-                over, ends = over - int(what.rsplit(b":", 1)[1]), at + a.window_us
-                if over <= 0:
-                    break
-            return 0, ends, Because.WINDOW, interval
-        if fits < 1:
-            until = now + math.ceil((m.behind - (a.events - 1) * EVENT_UE) * 1000 / a.tps_milli)
-            return 0, until, Because.DEBT, interval
-        if paced:
-            by_pace = math.floor((now + SLACK_US - m.pace_at) / interval) + 1
-            if by_pace < 1:
-                gathered = max(0, math.floor(GATHER_US / interval) - 1)
-                return 0, math.ceil(m.pace_at - SLACK_US + gathered * interval), Because.PACE, interval
-            fits = min(fits, by_pace)
-        return fits, 0, Because.EMPTY, interval
-
-    def _take(self, step: int, t: Taking, room: int, now: int) -> bool:
+    def _take(self, step: int, t: Taking, room: int, groups_until: int, now: int) -> bool:
         lane = self.lanes[step]
         want = min(self.rules.max_rows - len(t.rows), room + SKIPS)
         looked_at = lane[:want]
@@ -167,13 +137,15 @@ class Model(Meter):
             else:
                 sends = verdict == "send"
                 body = "null" if item.refused else item.body
-                joins = room >= 1 and item.to not in t.people and t.shape in (None, item.shape)
+                t.groups_until = groups_until if sends and room >= 1 and item.members else 0
+                joins = room >= 1 and not t.groups_until and item.to not in t.people and t.shape in (None, item.shape)
                 is_open = (joins or not sends) and (not t.rows or t.size + len(body) <= self.rules.max_bytes)
                 if not is_open:
                     break
                 if sends:
                     t.taken, room, t.shape = t.taken + 1, room - 1, item.shape
                     t.people.add(item.to)
+                    t.groups, t.members = t.groups + (item.members > 0), t.members + item.members
                 t.size += len(body)
                 t.rows.append(LeasedRow(item.id, step, verdict, body))
                 t.held.append((step, item))
@@ -181,24 +153,30 @@ class Model(Meter):
         del lane[:gone]
         return is_open and len(looked_at) < want
 
-    def _nothing(self, t: Taking, wait: tuple[int, Because], now: int) -> Wait:
+    def _next_ask(self, t: Taking, wait: tuple[int, Because], holder: str, now: int) -> int:
         if t.moved:
-            return Wait(now, now, Because.AGAIN)
+            return now
         due = min(self.deferred.values(), default=0) * 1000
         until = due if now < due < wait[0] or wait[0] == 0 else wait[0]
-        return Wait(now, until, wait[1])
+        return self.wait_turn(holder, until, now) if until > now else until
 
-    def _grant(self, lease_id: str, holder: str, t: Taking, m: Measured, now: int) -> Grant:
+    def _grant(self, lease_id: str, holder: str, t: Taking, m: Measured, wait: tuple[int, Because]) -> Grant:
+        now = m.now
         deadline = now + self.rules.lease_ttl_us
         rows = [(row.id, int(row.verdict == "send")) for row in t.rows]
-        self.leases[lease_id] = Lease(lease_id, holder, now, t.taken, rows, deadline)
+        lease = self.leases[lease_id] = Lease(lease_id, holder, now, t.taken, rows, deadline)
         self.leased.update({item.id: (step, item) for step, item in t.held})
         if t.taken:
+            if m.quota:
+                self.request(m.quota, lease, now)
             self.charge(lease_id, t.taken, now, m.behind - t.taken * EVENT_UE)
             self.pace_at, self.floor_at = whole(m.pace_at), m.floor_at
             self.by_floor += m.by_floor
             self.totals["send"] += t.taken
-        return Grant(now, deadline, t.taken, tuple(t.rows))
+            if m.foreseen:
+                self.forecast = m.foreseen.forecast
+                self.forecast.send(t.taken - t.groups, t.groups, t.members)
+        return Grant(now, deadline, t.taken, tuple(t.rows), self._next_ask(t, wait, holder, now))
 
     # --- begin, renew, settle, end
 
@@ -209,9 +187,11 @@ class Model(Meter):
             return Begun.LOST
         if lease.state == "sending":
             return Begun.BEGUN if lease.token == token else Begun.TAKEN
-        a = self.allocation()
+        a = self.allocation(now)
         total, what = self.spent(now, a), f"{lease.id}:{lease.charged}"
         problem = Begun.PAUSED if self.number.paused else None
+        if problem is None and (a.rests_until or not self.begin_request(lease, now)):
+            problem = Begun.STALE
         if problem is None and lease.charged:
             if what in self.window:
                 self.window[what] = now

@@ -58,7 +58,7 @@ def test_a_long_walk_does_what_the_model_says(own_server: ThrowawayServer, seed:
             last[-1] += f" {c.log}"
             if step in (STEPS // 3, STEPS * 2 // 3):
                 kill_and_start(own_server)
-                world.stage.redis.connection_pool.disconnect()
+                world.redis.connection_pool.disconnect()
             world.check()
             if step % EVERY == 0:
                 world.check_all()
@@ -68,10 +68,10 @@ def test_a_long_walk_does_what_the_model_says(own_server: ThrowawayServer, seed:
     except Exception as error:
         walked = "\n  ".join([*last, f"(decided so far in this step: {c.log})"])
         raise AssertionError(f"seed {seed}, step {step} at {world.now}: {error}\nlast steps:\n  {walked}") from error
-    assert leaks(world.stage.redis) == []
+    assert leaks(world.redis) == []
 
 
 def _next_move(c: Seeded, world: World) -> str:
-    crowded = sum(map(len, world.model.lanes.values())) > CROWD
+    crowded = world.waiting() > CROWD
     names = [name for name in MOVES if not (crowded and name in PUBLISHING)]
     return c.random.choices(names, weights=[MOVES[name] for name in names])[0]
