@@ -58,7 +58,7 @@ owe(m, now)
 local t = {
   max_rows = tonumber(ARGV[9]), max_bytes = tonumber(ARGV[10]), shape_fields = fields, leased = KEYS[11],
   deferred = KEYS[12], kept = KEYS[13], rows = {}, held = {}, reply = {}, trims = {}, seen = {}, met = {},
-  taken = 0, groups = 0, members = 0, bytes = 0, moved = 0,
+  taken = 0, groups = 0, members = 0, bytes = 0, moved = 0, look = m.quota ~= nil,
 }
 local wait = { 0, 'empty' }
 for i, class in ipairs(classes(ARGV[11], a)) do

@@ -4,6 +4,9 @@
 local function trim(t)
   for _, lane in ipairs(t.trims) do
     redis.call('LTRIM', lane[1], 0, -1 - lane[2])
+    for i = #lane[3], 1, -1 do
+      redis.call('RPUSH', lane[1], lane[3][i]) -- what was set aside, as it was
+    end
   end
 end
 

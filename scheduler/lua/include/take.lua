@@ -1,8 +1,10 @@
 -- take(lane, lanes, now, t, room): move rows from the head of a lane into the lease that `t` builds; false: it is closed.
 -- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, rows, held, reply, seen, met, taken, bytes, moved}
--- A lease is of one shape and has no recipient twice, so the first row that differs closes it and stays where it is.
+-- A lease is of one shape and has no recipient twice, so the first row that differs closes it and stays where it is. Where
+-- the provider takes few requests (t.look), it is set aside instead, and with it whatever goes to the same recipient: the
+-- rows behind it may fill the request. The next lease begins with what was set aside: it is at the head again.
 -- Rows looked at beyond those that may leave: expired and refused ones go without room.
-local SKIPS = 8
+local SKIPS, LOOK = 8, 100
 local function judge(t, raw, step, now)
   local read, row = pcall(facts, raw, t.shape_fields)
   if not read then
@@ -12,8 +14,19 @@ local function judge(t, raw, step, now)
   row.step = row.step or step
   return row
 end
+local function joins(t, row, raw, sends)
+  if sends and row.members then
+    t.groups, t.members = t.groups + 1, t.members + row.members
+  end
+  t.bytes, t.seen[row.id] = t.bytes + #row.body, true
+  t.rows[#t.rows + 1] = { row.id, sends and 1 or 0, row.step }
+  t.held[#t.held + 1], t.held[#t.held + 2] = row.id, raw
+  local n, reply = #t.reply, t.reply
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = row.id, row.step, row.verdict, row.body
+end
 local function take(lane, lanes, now, t, room)
-  local want = math.min(t.max_rows - #t.rows, room + SKIPS)
+  local look, aside = t.look and room >= 1 and LOOK or 0, {}
+  local want = math.min(t.max_rows - #t.rows, room + SKIPS) + look
   local raws = redis.call('LRANGE', lane.key, -want, -1)
   local gone, open, any_kept = 0, true, redis.call('EXISTS', t.kept) == 1
   for i = #raws, 1, -1 do
@@ -32,28 +45,27 @@ local function take(lane, lanes, now, t, room)
     else
       local sends = row.verdict == 'send'
       t.groups_until = sends and room >= 1 and row.members and lane.groups and lane.groups() or nil
-      open = not (sends and (room < 1 or t.groups_until or t.met[row.to] or (t.shape or row.shape) ~= row.shape))
-        and (#t.rows == 0 or t.bytes + #row.body <= t.max_bytes)
+      local differs = sends and (t.met[row.to] or (t.shape or row.shape) ~= row.shape)
+      local apart = differs and room >= 1 and not t.groups_until and #aside < look
+      open = apart or not (differs or sends and (room < 1 or t.groups_until))
+        and (#t.rows == 0 or t.bytes + #row.body <= t.max_bytes) and #t.rows < t.max_rows
       if not open then
         break
       end
-      if sends then
+      if apart then
+        aside[#aside + 1], t.met[row.to] = raw, true
+      elseif sends then
         t.taken, room, t.shape, t.met[row.to] = t.taken + 1, room - 1, row.shape, true
       end
-      if sends and row.members then
-        t.groups, t.members = t.groups + 1, t.members + row.members
+      if not apart then
+        joins(t, row, raw, sends)
       end
-      t.bytes, t.seen[row.id] = t.bytes + #row.body, true
-      t.rows[#t.rows + 1] = { row.id, sends and 1 or 0, row.step }
-      t.held[#t.held + 1], t.held[#t.held + 2] = row.id, raw
-      local n, reply = #t.reply, t.reply
-      reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = row.id, row.step, row.verdict, row.body
     end
     gone = gone + 1
   end
   if gone > 0 then
-    t.trims[#t.trims + 1] = { lane.key, gone }
+    t.trims[#t.trims + 1] = { lane.key, gone, aside }
   end
   -- What wasn't looked at may be urgent: a lower class doesn't pass it.
-  return open and #raws < want
+  return open and #aside == 0 and #raws < want
 end
