@@ -91,8 +91,8 @@ def number() -> None:
 def number_set(*, number: str, changes: tuple[str, ...], by: str) -> None:
     """Set values of a number while everything runs: all of them or none, in every process from the next lease on.
 
-    There are tps, headroom, floor, in_flight, guard, push_per_minute, receipts and event_webhook, each with the bounds
-    of its environment variable, which it wins over until `headway number unset`.
+    There are tps, headroom, calm, floor, in_flight, guard, push_per_minute, receipts and event_webhook, each with the
+    bounds of its environment variable, which it wins over until `headway number unset`.
 
     \b
     Example:

@@ -98,13 +98,14 @@ class NumberDetail(NumberFigures, kw_only=True):
 class NumberChange(Struct, forbid_unknown_fields=True):
     """What to change, with the bounds of the environment variables: all of it or nothing.
 
-    null clears a live value, so that the environment's holds again; what is left out stays as it is. `headroom` and
-    `floor` are shares of the TPS, `guard` is in seconds, `receipts` is `delivered,read`, `delivered` or `none`,
+    null clears a live value, so that the environment's holds again; what is left out stays as it is. `headroom`, `calm`
+    and `floor` are shares of the TPS, `guard` is in seconds, `receipts` is `delivered,read`, `delivered` or `none`,
     `event_webhook` is `on` or `off`; `by` says who decided.
     """
 
     tps: int | float | str | UnsetType | None = UNSET
     headroom: int | float | str | UnsetType | None = UNSET
+    calm: int | float | str | UnsetType | None = UNSET
     floor: int | float | str | UnsetType | None = UNSET
     in_flight: int | str | UnsetType | None = UNSET
     guard: int | float | str | UnsetType | None = UNSET

@@ -16,11 +16,13 @@ WHOLE_PPM: Final = 1_000_000
 
 def contradictions(own: NumberSettings) -> Iterator[tuple[tuple[v.Variable[Any], ...], str]]:
     """Yield the variables that contradict each other, the likelier slip first, and what to write instead."""
-    if own.headroom_ppm + own.floor_ppm >= WHOLE_PPM:
-        yield (
-            (v.HEADROOM, v.FLOOR),
-            f"headroom {_share(own.headroom_ppm)} and floor {_share(own.floor_ppm)}: their sum must be less than 1",
-        )
+    for variable, ppm in ((v.HEADROOM, own.headroom_ppm), (v.CALM, own.calm_ppm)):
+        if ppm + own.floor_ppm >= WHOLE_PPM:
+            name = variable.name.lower()
+            yield (
+                (variable, v.FLOOR),
+                f"{name} {_share(ppm)} and floor {_share(own.floor_ppm)}: their sum must be less than 1",
+            )
     if "send" not in own.counts:
         yield (v.COUNTS,), f"{','.join(own.counts)!r} leaves out send, which always uses the allocation; add it"
     if not own.event_webhook and not own.receipts:

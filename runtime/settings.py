@@ -27,8 +27,10 @@ class NumberSettings:
     number: str
     #: Allocated transactions per 1,000 seconds: TPS times 1,000.
     tps_milli: int
-    #: Share of TPS that is left free, in millionths.
+    #: Share of TPS that is kept for what can't be refused, and used by it, in millionths.
     headroom_ppm: int
+    #: Share of TPS that paced classes leave free, whatever uses the rest, in millionths.
+    calm_ppm: int
     #: Share of TPS that urgent and high may always use, even when what can't be refused fills it all, in millionths.
     floor_ppm: int
     #: MultiConnect shards; each has the whole TPS.
@@ -139,6 +141,7 @@ class Settings:
             number=number,
             tps_milli=get(v.TPS, number),
             headroom_ppm=get(v.HEADROOM, number),
+            calm_ppm=get(v.CALM, number),
             floor_ppm=get(v.FLOOR, number),
             shards=get(v.SHARDS, number),
             counts=get(v.COUNTS, number),

@@ -121,9 +121,10 @@ UNCERTAIN: Variable[Mapping[str, str]] = Variable(
 )
 UNCERTAIN_WAIT = Variable("UNCERTAIN_WAIT", "60", _seconds_ms(least="0", most="604800"), 0)
 HEADROOM = Variable("HEADROOM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
+CALM = Variable("CALM", "0", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
 FLOOR = Variable("FLOOR", "0.1", _ppm(least="0", most="0.5", unit="TPS, as a share"), 0)
 IN_FLIGHT = Variable("IN_FLIGHT", "25", _whole(least="1", most="1000", unit="requests at a time"), 0)
-GUARD = Variable("GUARD", "0.02", _ppm(least="0", most="0.5", unit="seconds"), 0)
+GUARD = Variable("GUARD", "0.01", _ppm(least="0", most="0.5", unit="seconds"), 0)
 PROVIDER = Variable("PROVIDER", "picky", _provider, "picky")
 PROVIDER_URL: Variable[tuple[str, ...]] = Variable("PROVIDER_URL", "https://app.pickyassist.com", parsing.base_urls, ())
 PROVIDER_TOKEN = Variable("PROVIDER_TOKEN", "", _secret, NONE, shown=hide_all)
@@ -151,6 +152,7 @@ GLOBAL: Final[tuple[Variable[Any], ...]] = (
 PER_NUMBER: Final[tuple[Variable[Any], ...]] = (
     TPS,
     HEADROOM,
+    CALM,
     FLOOR,
     IN_FLIGHT,
     GUARD,

@@ -217,6 +217,7 @@ def told_of(rules: NumberRules) -> str:
     """Return what a process declares of its rules besides TPS and shards: texts by field, as in the settings hash."""
     told = {
         "headroom_ppm": str(rules.headroom_ppm),
+        "calm_ppm": str(rules.calm_ppm),
         "floor_ppm": str(rules.floor_ppm),
         "in_flight": str(rules.in_flight),
         "guard_us": str(rules.guard_us),

@@ -21,7 +21,7 @@ from scheduler.rules import NumberRules
 US = 1_000_000
 
 #: Numbers that a worker declares besides its TPS.
-_SAID = ("headroom_ppm", "floor_ppm", "in_flight", "guard_us", "push_per_minute")
+_SAID = ("headroom_ppm", "calm_ppm", "floor_ppm", "in_flight", "guard_us", "push_per_minute")
 
 Scalar = int | float | str | bool | None
 

@@ -64,12 +64,14 @@ def _same(text: str) -> str:
 
 TPS: Final = _scaled("tps", "tps_milli", v.TPS, 1000)
 HEADROOM: Final = _scaled("headroom", "headroom_ppm", v.HEADROOM, 1_000_000)
+CALM: Final = _scaled("calm", "calm_ppm", v.CALM, 1_000_000)
 FLOOR: Final = _scaled("floor", "floor_ppm", v.FLOOR, 1_000_000)
 
 #: In the order in which they are shown.
 SETTINGS: Final[tuple[LiveSetting, ...]] = (
     TPS,
     HEADROOM,
+    CALM,
     FLOOR,
     _scaled("in_flight", "in_flight", v.IN_FLIGHT, 1),
     _scaled("guard", "guard_us", v.GUARD, 1_000_000),

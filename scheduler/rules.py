@@ -40,6 +40,8 @@ class NumberRules:
     headroom_ppm: int
     in_flight: int
     lease_ttl_us: int
+    #: Share of TPS that paced classes leave free, whatever uses the rest.
+    calm_ppm: int = 0
     #: Share of TPS that urgent and high may always use.
     floor_ppm: int = 0
     #: Kinds of event that use the allocation, and receipts that the container produces.
@@ -66,6 +68,7 @@ def rules_of(own: NumberSettings, *, lease_ttl_ms: int, shape_fields: tuple[str,
         tps_milli=own.tps_milli,
         guard_us=own.guard_us,
         headroom_ppm=own.headroom_ppm,
+        calm_ppm=own.calm_ppm,
         in_flight=own.in_flight,
         floor_ppm=own.floor_ppm,
         counts=own.counts,

@@ -152,6 +152,7 @@ def _in_a_second(stage: Stage) -> int:
         ({"floor": "0.6"}, "floor: 0.6 is out of bounds; write TPS, as a share from 0 to 0.5"),
         ({"floor": "0.5", "headroom": "0.5"}, "floor: headroom 0.5 and floor 0.5: their sum must be less than 1"),
         ({"headroom": "0.9"}, "headroom: headroom 0.9 and floor 0.1"),
+        ({"calm": "0.9"}, "calm: calm 0.9 and floor 0.1"),
         ({"receipts": "read"}, "receipts: 'read' can't be alone"),
         ({"receipts": "none", "event_webhook": "off"}, "receipts: off charges receipts that nobody tells us of"),
         ({"in_flight": "2.5"}, "in_flight: 2.5 is finer than can be kept"),

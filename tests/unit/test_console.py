@@ -273,7 +273,7 @@ def test_explain_of_a_number_says_what_binds(
     assert shown["tps"].startswith("12.5 events a second ada of th… ")
     assert shown["headroom"].startswith("0.1 of the TPS")
     assert shown["receipts"].startswith("delivered ada of")
-    assert shown["window"] == "12 events in 1.02 s 50 tps, guard"
+    assert shown["window"] == "12 events in 1.01 s 50 tps, guard"
     assert "guard 'soon' was written by hand and can't be: the environment's holds" in " ".join(result.stdout.split())
     assert "tps unset → 12.5" in result.stdout
     assert all(len(line.rstrip()) <= 80 for line in lines if not line.startswith("note "))

@@ -2,13 +2,13 @@
 -- A value that can't be (written by hand) counts as the last good one that was set through the doors, or as none.
 -- Bounds and words are those of runtime/variables.py; a test holds them together.
 local LIVE = {
-  tps_milli = { 1, 10000000000 }, headroom_ppm = { 0, 900000 }, floor_ppm = { 0, 500000 }, in_flight = { 1, 1000 },
-  guard_us = { 0, 500000 }, push_per_minute = { 1, 1000000 }, paused = { ['1'] = true },
+  tps_milli = { 1, 10000000000 }, headroom_ppm = { 0, 900000 }, calm_ppm = { 0, 900000 }, floor_ppm = { 0, 500000 },
+  in_flight = { 1, 1000 }, guard_us = { 0, 500000 }, push_per_minute = { 1, 1000000 }, paused = { ['1'] = true },
   receipts = { ['delivered,read'] = true, delivered = true, none = true }, event_webhook = { on = true, off = true },
 }
 local FIELDS = {
-  'tps_milli', 'headroom_ppm', 'floor_ppm', 'in_flight', 'guard_us', 'push_per_minute', 'paused', 'receipts',
-  'event_webhook',
+  'tps_milli', 'headroom_ppm', 'calm_ppm', 'floor_ppm', 'in_flight', 'guard_us', 'push_per_minute', 'paused',
+  'receipts', 'event_webhook',
 }
 local function may_be(name, text)
   local allowed = LIVE[name]
