@@ -182,14 +182,15 @@ def _receipt(path: str, row: Any, application: str) -> Receipt:
         raise InvalidWebhook(f"{at}status", "is missing")
     # A status that was added since is news of a message, and no reason to refuse those of the others.
     status = _STATUS.get(_whole(f"{at}status", said), Status.UNKNOWN)
+    to = _text(row, "number", at, limit=NAME_LIMIT)
     return Receipt(
-        event_id=f"{provider_id or reference}:{status}",
+        event_id=f"{provider_id or reference}:{status}:{to}",  # each member of a group brings receipts of one message
         provider_id=provider_id,
         reference=reference,
         push_id=_text(row, "push_id", at),
         application=_text(row, "channel_id", at) or _text(row, "application", at) or application,
         status=status,
-        to=_text(row, "number", at, limit=NAME_LIMIT),
+        to=to,
         code=clean(row["error_code"]) if row.get("error_code") else "",
         error=clean(row["error_message"]) if row.get("error_message") else "",
     )

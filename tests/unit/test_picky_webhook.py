@@ -50,7 +50,7 @@ def test_a_receipt_as_documented() -> None:
     found = parse(EVENT)
     assert isinstance(found, Receipts)
     (receipt,) = found.rows
-    assert (receipt.event_id, receipt.status) == ("9844217:delivered", Status.DELIVERED)
+    assert (receipt.event_id, receipt.status) == (f"9844217:delivered:{receipt.to}", Status.DELIVERED)
     assert (receipt.provider_id, receipt.reference, receipt.push_id) == ("9844217", "r-1", "7478630")
     assert (receipt.to, receipt.application, receipt.error) == ("934343442290", "", "")
     assert found.raw == EVENT
@@ -87,7 +87,7 @@ def test_receipts_are_read_leniently() -> None:
     by_reference = parse({**row(msg_id=..., reference_number=17), "application": 9})
     assert isinstance(by_reference, Receipts)
     receipt = by_reference.rows[0]
-    assert (receipt.event_id, receipt.reference, receipt.application) == ("17:delivered", "17", "9")
+    assert (receipt.event_id, receipt.reference, receipt.application) == ("17:delivered:934343442290", "17", "9")
 
 
 def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
@@ -119,3 +119,12 @@ def test_what_cant_be_read_names_its_field(body: dict[str, Any], field: str) -> 
         parse(body)
     assert caught.value.field == field
     assert str(caught.value).startswith(f"{field}: ")
+
+
+def test_each_member_of_a_group_brings_a_receipt_of_its_own() -> None:
+    """The message's id is the same in all of them: two members are two events, the same member twice is one."""
+    row = {"msg_id": 9, "status": 1, "push_id": 1}
+    body = {"event_id": 1, "project_id": 1, "data": [{**row, "number": number} for number in ("391", "392", "391")]}
+    found = parse(body)
+    assert isinstance(found, Receipts)
+    assert len({receipt.event_id for receipt in found.rows}) == 2
