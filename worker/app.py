@@ -15,7 +15,7 @@ from runtime import telemetry
 from runtime.embedded import EmbeddedServer
 from runtime.settings import Settings
 from worker import pool, transport
-from worker.broker import broker_of
+from worker.broker import PatientAMQP, broker_of
 from worker.lifecycle import Lifecycle
 from worker.tasks import register
 
@@ -28,7 +28,7 @@ server = None if settings.redis_url else EmbeddedServer.join(settings.home)
 url = settings.redis_url or (server.url if server else "")
 
 broker, broker_options = broker_of(url)
-app = Celery("headway", broker=broker)
+app = Celery("headway", broker=broker, amqp=PatientAMQP)
 app.config_from_object("celeryconfig")
 app.conf.broker_transport_options = {**app.conf.broker_transport_options, **broker_options}
 app.conf.task_queues = queues(settings.numbers)

@@ -20,6 +20,12 @@ from headway.errors import SettingError
 from worker.engine import Engine
 from worker.parcel import TAG, pack
 
+#: Longest wait for the answer to a lease; no time-out of a socket applies to what the event loop waits for.
+#: A server that was paused or cut off while another was promoted would be waited for without end.
+ANSWER_WITHIN_US = 6_000_000
+#: How often to look for an answer that doesn't come, in seconds.
+LOOK_EVERY_S = 1.0
+
 #: The engine of this worker process; None in every other process that imports us, which then gets the stock transport.
 _engine: Engine | None = None
 
@@ -88,6 +94,7 @@ class LeaseChannelMixin(ChannelBase):  # type: ignore[misc]  # Any, see above
 
     QoS = LeaseQoS
     _asked = 0
+    _asked_at_us = 0
 
     def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
         number = keys.number_of(queue)
@@ -134,6 +141,7 @@ class LeaseChannelMixin(ChannelBase):  # type: ignore[misc]  # Any, see above
             return
         connection = self.client.connection
         self._in_poll, self._asked = connection, len(calls)
+        self._asked_at_us = _engine.clock.monotonic_us()
         connection.send_packed_command(connection.pack_commands(_engine.fetch.commands(calls)))
 
     def _brpop_read(self, **options: Any) -> bool:
@@ -157,6 +165,21 @@ class LeaseChannelMixin(ChannelBase):  # type: ignore[misc]  # Any, see above
             raise Empty
         self.connection._deliver(pack(tag, queue, leases), queue)
         return True
+
+    def cut_if_silent(self) -> None:
+        """Give up a server that doesn't answer a lease. Raises redis.ConnectionError: Celery connects anew."""
+        connection = self.client.connection if self._asked else None
+        if connection is None or _engine is None:
+            return
+        if _engine.clock.monotonic_us() - self._asked_at_us < ANSWER_WITHIN_US:
+            return
+        sock = getattr(connection, "_sock", None)
+        if sock is not None and stock._socket_readable(sock):
+            return  # the answer is there: the pool is full, and reads it when it has room
+        self._in_poll, self._asked = None, 0
+        _engine.unanswered()
+        connection.disconnect()
+        raise redis.ConnectionError(f"no answer to a lease in {ANSWER_WITHIN_US // 1_000_000} s")
 
     def _read_replies(self, connection: Any, count: int) -> list[Any]:
         """Read every pipelined reply before anything is done about one: a refusal must not leave the next unread."""
@@ -193,6 +216,12 @@ class LeaseTransportMixin(TransportBase):  # type: ignore[misc]  # Any, see abov
         super().register_with_event_loop(connection, loop)
         if _engine is not None:
             _engine.attach(_Alarm(loop))
+            # Celery cancels the timers of a connection with it.
+            loop.call_repeatedly(LOOK_EVERY_S, self._cut_silent)
+
+    def _cut_silent(self) -> None:
+        for channel in list(self.cycle._channels):
+            channel.cut_if_silent()
 
 
 class _Alarm:
