@@ -110,8 +110,9 @@ def simulator(*, arguments: tuple[str, ...]) -> None:
 
     \b
     Example: 20 TPS, two inbound messages a second, webhooks to a gateway of this machine
-      headway simulator --tps 20 --inbound 2 --webhook http://127.0.0.1:8080/webhooks/picky/15555550100
       HEADWAY_TPS=20 HEADWAY_PROVIDER_URL=http://127.0.0.1:8090 headway up
+      headway simulator --tps 20 --inbound 2 --webhook http://127.0.0.1:8080/webhooks/picky/15555550100 \\
+        --key "$(cat .headway/webhook-key)"
     """
     _become(simulator_command(*arguments), rooms_environment(os.environ))
 

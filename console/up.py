@@ -24,7 +24,7 @@ from console.processes import (
     worker_environment,
 )
 from console.watch import Deaths, GivenUp, Part, Say, Watch
-from console.welcome import api_token, welcome
+from console.welcome import api_token, no_key_given, webhook_key, welcome
 from headway.errors import HeadwayError
 from runtime.clock import SystemClock
 from runtime.settings import Settings
@@ -128,12 +128,14 @@ def up(*, host: str, port: int, concurrency: int) -> None:
     pushes), then the worker (what has begun is settled), then the server. A second Ctrl-C ends them at once. Five
     deaths of one process within a minute end everything with status 1. With HEADWAY_REDIS_URL that server is used.
 
-    Apps present the token in HEADWAY_HOME/api-token, made on first use, unless HEADWAY_API_TOKENS is set.
+    Apps present the token in HEADWAY_HOME/api-token, and providers the key in HEADWAY_HOME/webhook-key, both made on
+    first use, unless HEADWAY_API_TOKENS and HEADWAY_WEBHOOK_KEY are set.
 
     \b
     Example: try it out against a number in software
-      headway simulator --port 8090 --webhook http://127.0.0.1:8080/webhooks/picky/15555550100
       HEADWAY_PROVIDER_URL=http://127.0.0.1:8090 headway up
+      headway simulator --port 8090 --webhook http://127.0.0.1:8080/webhooks/picky/15555550100 \\
+        --key "$(cat .headway/webhook-key)"
     """
     settings = read_settings()
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -223,6 +225,8 @@ def _parts(settings: Settings, *, host: str, port: int, slots: int) -> list[Part
         environ["HEADWAY_LOG"] = "pretty"  # they write into a pipe, but a person reads it
     if not settings.api_tokens:
         environ["HEADWAY_API_TOKENS"] = api_token(settings.home)
+    if no_key_given(settings):
+        environ["HEADWAY_WEBHOOK_KEY"] = webhook_key(settings.home)
 
     def gateway(found: str) -> list[str]:
         return gateway_command("--host", host, "--port", found or str(port))

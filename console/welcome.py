@@ -19,7 +19,26 @@ _RECIPIENT: Final = "12025550101"
 
 def api_token(home: Path) -> str:
     """Return the token of this home, made on first use, readable by this user alone."""
-    path = token_file(home)
+    return _kept(token_file(home))
+
+
+def webhook_key(home: Path) -> str:
+    """Return what providers must give as `?key=`: made on first use too."""
+    return _kept(webhook_key_file(home))
+
+
+def webhook_key_file(home: Path) -> Path:
+    """Return where the webhook key of a home is kept."""
+    return home / "webhook-key"
+
+
+def no_key_given(settings: Settings) -> bool:
+    """Whether a number has no webhook key, and nobody said that it needs none."""
+    numbers = map(settings.number, settings.numbers)
+    return any(not own.webhook_key and not own.webhooks_open for own in numbers)
+
+
+def _kept(path: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
         if kept := path.read_text(encoding="utf-8").strip():
             return kept
@@ -40,11 +59,12 @@ def welcome(settings: Settings, url: str) -> str:
     generated = not settings.api_tokens
     path = str(token_file(settings.home))
     token = f"$(cat {shlex.quote(path)})" if generated else "${HEADWAY_API_TOKENS%%,*}"
+    key = f"$(cat {shlex.quote(str(webhook_key_file(settings.home)))})" if no_key_given(settings) else "…"
     lines = {
         "numbers": named if len(numbers) <= _NAMED else f"{len(numbers)} of HEADWAY_NUMBERS",
         "provider": ", ".join(first.provider_urls)
         + ("" if first.provider_token else "  (HEADWAY_PROVIDER_TOKEN is not set)"),
-        "webhooks": f"{url}/webhooks/picky/{first.number}" + ("?key=…" if first.webhook_key else ""),
+        "webhooks": f"{url}/webhooks/picky/{first.number}" + ("" if first.webhooks_open else f"?key={key}"),
         "API token": path if generated else "HEADWAY_API_TOKENS",
         "try": _try(url, first.number, token=token),
     }

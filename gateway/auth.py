@@ -22,6 +22,8 @@ SHORT = 16
 _SMALL = 32 * 1024
 #: Longest JSON text that is looked at as a token, in bytes.
 _LONGEST = 4096
+#: Stands for what was given as a token and can be none.
+_NO_TOKEN = object()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _WRONG = "token: is missing or wrong; give one of the tokens of HEADWAY_API_TOKENS"
 
@@ -92,7 +94,7 @@ class Tokens:
 
         The fingerprint tells tokens apart and gives none away. Raises Unauthorised.
         """
-        given = _bearer(request)
+        given = bearer(request)
         if not self.knows(given):
             raise Unauthorised(
                 "Authorization: give one of the tokens of HEADWAY_API_TOKENS, as in `Bearer <token>`", wrong=bool(given)
@@ -107,14 +109,15 @@ class Tokens:
 
     def caller(self, request: Request) -> str:
         """Return who asks when the right token stands in the header already; empty: it may stand in the body."""
-        given = _bearer(request)
+        given = bearer(request)
         return _digest(given).hex()[:_CALLER] if given and self.knows(given) else ""
 
-    def require_in_front(self, body: bytes) -> str:
+    def require_in_front(self, body: bytes, *, in_header: str) -> str:
         """Let a long body pass to its reader only when one of the tokens is in it; return who it is, if it is known.
 
         14 MB are looked through in 5 ms, and read in 2 s: a stranger shall not have the second. A short body always
-        passes, without a name. Raises Unauthorised, and BadRequest for a body that isn't JSON.
+        passes, without a name. `in_header` counts where the body has none. Raises Unauthorised, and BadRequest for a
+        body that isn't JSON.
         """
         if len(body) <= _SMALL:
             return ""
@@ -123,20 +126,21 @@ class Tokens:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadRequest(f"the body is no JSON object that can be read: {error}") from None
         given = [_text(raw) for raw in (front.token, front.blank_after, front.blank_before) if bytes(raw)]
-        return self.require_in_body(next(filter(self.knows, given), given[0] if given else ""))
+        return self.require_in_body(next(filter(self.knows, given), given[0] if given else in_header))
 
 
-def _bearer(request: Request) -> str:
+def bearer(request: Request) -> str:
+    """Return what stands in `Authorization: Bearer`, or nothing."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     return given.strip() if scheme.lower() == "bearer" else ""
 
 
 def _text(raw: msgspec.Raw) -> object:
-    """Return what stands there when it may be a token; what may not is wrong all the same."""
+    """Return what stands there when it may be a token, None for null; what may not is wrong all the same."""
     try:
-        return msgspec.json.decode(raw, type=str) if len(bytes(raw)) <= _LONGEST else False
+        return msgspec.json.decode(raw, type=str | None) if len(bytes(raw)) <= _LONGEST else _NO_TOKEN
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
+        return _NO_TOKEN
 
 
 def _digest(text: str) -> bytes:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import idempotency
+from gateway.auth import bearer
 from gateway.body import PUSH_LIMIT, parse_object, read
 from gateway.idempotency import Claims
 from gateway.parts import Parts
@@ -87,10 +88,9 @@ class PushEndpoint:
     async def push(self, request: Request) -> Response:
         """Accept messages for a number: all rows of a push, or none of them when one is wrong."""
         key = idempotency.key_of(request)
-        caller = self._parts.tokens.caller(request)
         body = await read(request, limit=PUSH_LIMIT)
         on = self._parts.build if len(body) > LARGE else _at_once
-        found, caller = await on(lambda: self._opened(body, caller))
+        found, caller = await on(lambda: self._opened(request, body))
         if not key:
             number, rows = await on(lambda: self._checked(found))
             push_id = await self._parts.serials.take(len(rows) + 1)
@@ -107,14 +107,15 @@ class PushEndpoint:
         await self._claims.conclude(asked, claim.push_id)
         return _answer(accepted, headers=idempotency.REPLAYED if claim.known else None)
 
-    def _opened(self, body: bytes, caller: str) -> tuple[dict[str, Any], str]:
+    def _opened(self, request: Request, body: bytes) -> tuple[dict[str, Any], str]:
         """Return the object in a body, and who asks. Raises HttpProblem; the token is looked at before anything else.
 
-        `caller`: who it is by the header; then the body needs no token.
+        With the right token in the header the body needs none.
         """
-        caller = caller or self._parts.tokens.require_in_front(body)
+        tokens, in_header = self._parts.tokens, bearer(request)
+        caller = tokens.caller(request) or tokens.require_in_front(body, in_header=in_header)
         found = parse_object(body, deepest=None)
-        caller = caller or self._parts.tokens.require_in_body(found.get("token"))
+        caller = caller or tokens.require_in_body(found.get("token") or in_header)
         return {"token": "", **found}, caller
 
     def _checked(self, found: dict[str, Any]) -> tuple[str, list[Message]]:

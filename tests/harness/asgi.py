@@ -61,11 +61,11 @@ class Door:
         """Make a request and wait for its answer."""
         return self._runner.run(self._call(method, path, _bytes(body), headers))
 
-    def together(self, *requests: tuple[str, str, object]) -> list[Answer]:
+    def together(self, *requests: tuple[str, str, object], **headers: str) -> list[Answer]:
         """Make requests (method, path, body) at one time; return their answers in the same order."""
 
         async def all_of_them() -> list[Answer]:
-            calls = (self._call(method, path, _bytes(body), {}) for method, path, body in requests)
+            calls = (self._call(method, path, _bytes(body), headers) for method, path, body in requests)
             return list(await asyncio.gather(*calls))
 
         return self._runner.run(all_of_them())

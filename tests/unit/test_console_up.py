@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from console.watch import MOST_DEATHS, Deaths
-from console.welcome import api_token, token_file, welcome
+from console.welcome import api_token, token_file, webhook_key, webhook_key_file, welcome
 from runtime.settings import Settings
 
 MINUTE_US = timedelta(minutes=1) // timedelta(microseconds=1)
@@ -38,6 +38,15 @@ def test_the_token_is_made_once_and_for_this_user_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(token_file(tmp_path).stat().st_mode) == 0o600
 
 
+def test_the_webhook_key_is_made_as_the_token_is_and_is_another(tmp_path: Path) -> None:
+    """A provider that leaks its addresses gives no token away."""
+    key = webhook_key(tmp_path)
+    assert len(key) >= 32
+    assert key not in (api_token(tmp_path), "")
+    assert webhook_key(tmp_path) == key
+    assert stat.S_IMODE(webhook_key_file(tmp_path).stat().st_mode) == 0o600
+
+
 def test_a_token_with_a_newline_at_its_end_is_the_same_token(tmp_path: Path) -> None:
     """A person may have written the file with an editor."""
     token_file(tmp_path).write_text("s3cret\n")
@@ -47,7 +56,9 @@ def test_a_token_with_a_newline_at_its_end_is_the_same_token(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("environ", "said", "unsaid"),
     [
-        ({}, ["15555550100 (10 TPS)", "api-token", "(HEADWAY_PROVIDER_TOKEN is not set)"], ["?key=", "API_TOKENS"]),
+        ({}, ["15555550100 (10 TPS)", "api-token", "(HEADWAY_PROVIDER_TOKEN is not set)"], ["key=…", "API_TOKENS"]),
+        ({}, ["?key=$(cat ", "/.headway/webhook-key)"], []),
+        ({"HEADWAY_WEBHOOK_KEY": "off"}, ["/webhooks/picky/15555550100\n"], ["?key="]),
         (
             {"HEADWAY_API_TOKENS": "s3cret", "HEADWAY_WEBHOOK_KEY": "k3y", "HEADWAY_PROVIDER_TOKEN": "pr0vider"},
             ["${HEADWAY_API_TOKENS%%,*}", "/webhooks/picky/15555550100?key=…"],
