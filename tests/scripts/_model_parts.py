@@ -25,6 +25,7 @@ def constant(file: str, name: str) -> float:
 
 
 SKIPS = int(constant("take.lua", "SKIPS"))
+LOOK = int(constant("take.lua", "LOOK"))
 SLACK_US = int(constant("room.lua", "SLACK_US"))
 GATHER_US = int(constant("room.lua", "GATHER_US"))
 LATE_US = int(constant("turn.lua", "LATE_US"))
@@ -53,6 +54,10 @@ class Item:
     refused: str = ""
     #: Of the group that it goes to.
     members: int = 0
+
+    def shown(self) -> str:
+        """Return the body that a lease shows."""
+        return "null" if self.refused else self.body
 
     def verdict(self, now: int) -> str:
         """Say what a lease makes of it."""
@@ -193,6 +198,7 @@ class Taking:
     members: int = 0
     groups_until: int = 0
     size: int = 0
+    look: bool = False
     moved: int = 0
 
 

@@ -19,6 +19,7 @@ from scheduler.leases import Begun
 from scheduler.rules import NumberRules
 from tests.scripts._model_parts import (
     EVENT_UE,
+    LOOK,
     SKIPS,
     Allocation,
     Item,
@@ -59,7 +60,7 @@ class Model(Rooms):
         self.promote(now)
         m = self.measure(now, a)
         self.owe(m, a)
-        t = Taking()
+        t = Taking(look=m.quota is not None)
         wait: tuple[int, Because] = (0, Because.EMPTY)
         for rule in TABLE:
             if not self.lanes[rule.class_.priority]:
@@ -119,39 +120,57 @@ class Model(Rooms):
             self.lanes[step].insert(0, item)
 
     def _take(self, step: int, t: Taking, room: int, groups_until: int, now: int) -> bool:
-        lane = self.lanes[step]
-        want = min(self.rules.max_rows - len(t.rows), room + SKIPS)
-        looked_at = lane[:want]
-        gone, is_open = 0, True
+        lane, aside = self.lanes[step], list[Item]()
+        look = LOOK if t.look and room >= 1 else 0
+        want = min(self.rules.max_rows - len(t.rows), room + SKIPS) + look
+        looked_at = lane[: max(0, want)]
+        gone, is_open = 0, want >= 1
         for item in looked_at:
-            verdict = item.verdict(now)
-            if any(row.id == item.id for row in t.rows) or item.id in self.leased or item.id in self.kept:
-                t.moved += 1
-            elif item.step not in (None, step):
-                self.lanes[item.step or 0].append(item)
-                t.moved += 1
-            elif verdict == "send" and item.not_before > now:
-                self.kept[item.id] = (step, item)
-                self.deferred[item.id] = math.ceil(item.not_before / 1000)
-                t.moved += 1
-            else:
-                sends = verdict == "send"
-                body = "null" if item.refused else item.body
+            if not self._aside(item, step, t, now):
+                sends = item.verdict(now) == "send"
                 t.groups_until = groups_until if sends and room >= 1 and item.members else 0
-                joins = room >= 1 and not t.groups_until and item.to not in t.people and t.shape in (None, item.shape)
-                is_open = (joins or not sends) and (not t.rows or t.size + len(body) <= self.rules.max_bytes)
+                differs = sends and (item.to in t.people or t.shape not in (None, item.shape))
+                apart = differs and room >= 1 and not t.groups_until and len(aside) < look
+                is_open = apart or (
+                    not (differs or (sends and (room < 1 or t.groups_until)))
+                    and (not t.rows or t.size + len(item.shown()) <= self.rules.max_bytes)
+                    and len(t.rows) < self.rules.max_rows
+                )
                 if not is_open:
                     break
-                if sends:
-                    t.taken, room, t.shape = t.taken + 1, room - 1, item.shape
+                if apart:
+                    aside.append(item)
                     t.people.add(item.to)
-                    t.groups, t.members = t.groups + (item.members > 0), t.members + item.members
-                t.size += len(body)
-                t.rows.append(LeasedRow(item.id, step, verdict, body))
-                t.held.append((step, item))
+                else:
+                    room -= sends
+                    self._join(item, step, t, now)
             gone += 1
-        del lane[:gone]
-        return is_open and len(looked_at) < want
+        lane[:gone] = aside
+        return is_open and not aside and len(looked_at) < want
+
+    def _aside(self, item: Item, step: int, t: Taking, now: int) -> bool:
+        """Move a row that belongs elsewhere."""
+        if any(row.id == item.id for row in t.rows) or item.id in self.leased or item.id in self.kept:
+            pass
+        elif item.step not in (None, step):
+            self.lanes[item.step or 0].append(item)
+        elif item.verdict(now) == "send" and item.not_before > now:
+            self.kept[item.id] = (step, item)
+            self.deferred[item.id] = math.ceil(item.not_before / 1000)
+        else:
+            return False
+        t.moved += 1
+        return True
+
+    def _join(self, item: Item, step: int, t: Taking, now: int) -> None:
+        verdict = item.verdict(now)
+        if verdict == "send":
+            t.taken, t.shape = t.taken + 1, item.shape
+            t.people.add(item.to)
+            t.groups, t.members = t.groups + (item.members > 0), t.members + item.members
+        t.size += len(item.shown())
+        t.rows.append(LeasedRow(item.id, step, verdict, item.shown()))
+        t.held.append((step, item))
 
     def _next_ask(self, t: Taking, wait: tuple[int, Because], holder: str, now: int) -> int:
         if t.moved:

@@ -27,6 +27,9 @@ end
 local function take(lane, lanes, now, t, room)
   local look, aside = t.look and room >= 1 and LOOK or 0, {}
   local want = math.min(t.max_rows - #t.rows, room + SKIPS) + look
+  if want < 1 then
+    return false -- the lease is full
+  end
   local raws = redis.call('LRANGE', lane.key, -want, -1)
   local gone, open, any_kept = 0, true, redis.call('EXISTS', t.kept) == 1
   for i = #raws, 1, -1 do
