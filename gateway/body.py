@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.problems import BadRequest, TooLarge
+from gateway.problems import BadRequest, TooLarge, Unavailable
 
 #: Longest body of a push, in bytes. 10,000 rows of 160 characters are 2.5 MB.
 PUSH_LIMIT = 16 * 1024 * 1024
@@ -22,6 +22,8 @@ PUSH_LIMIT = 16 * 1024 * 1024
 SMALL_LIMIT = 1024 * 1024
 #: Longest body of a question that is a few fields long, in bytes: a stranger's is read before its token is known.
 QUESTION_LIMIT = 32 * 1024
+#: Bytes of long bodies that may be coming in at one time, all callers together.
+MOST_COMING = 256 * 1024 * 1024
 #: Levels of objects and lists. Picky's deepest documented body has 4.
 DEEPEST = 32
 #: Less than all keys of a body can make up for.
@@ -33,25 +35,53 @@ _SHOWN = 64
 async def read(request: Request, *, limit: int) -> bytes:
     """Return the body. Raises TooLarge before more than `limit` bytes are held.
 
-    One that comes in too slowly is cut off by `gateway.protocol`.
+    One that comes in too slowly is cut off by `gateway.protocol`. Raises Unavailable when others fill the memory that
+    there is for bodies.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced[:20]) > limit:
         raise TooLarge(f"the body has {announced[:20]} bytes, at most {limit} are taken")
-    chunks: list[bytes] = []
+    chunk, more = await _piece(request)
+    if not more and len(chunk) <= limit:
+        return chunk
     size = 0
-    while True:  # as `request.stream()` does, whose generator costs as much again as this loop
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"the body has more than {limit} bytes")
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            break
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    chunks: list[bytes] = []
+    try:
+        while True:
+            size += len(chunk)
+            _coming.add(len(chunk))
+            if size > limit:
+                raise TooLarge(f"the body has more than {limit} bytes")
+            chunks.append(chunk)
+            if not more:
+                return b"".join(chunks)
+            chunk, more = await _piece(request)
+    finally:
+        _coming.add(-size)
+
+
+async def _piece(request: Request) -> tuple[bytes, bool]:
+    """Return the next piece of a body, and whether more comes: `request.stream()` costs twice as much."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+class _Coming:
+    """The bytes of bodies of several pieces that are coming in."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        """Count more of them, or less. Raises Unavailable when there is no room for more."""
+        self._bytes += count
+        if count > 0 and self._bytes > MOST_COMING:
+            raise Unavailable("too many long bodies come in at one time: try again in a second")
+
+
+_coming = _Coming()
 
 
 def parse_object(body: bytes, *, deepest: int | None = DEEPEST) -> dict[str, Any]:

@@ -17,13 +17,16 @@ HEAD_LIMIT: Final = 1024 * 1024
 HEAD_PATIENCE_S: Final = 20.0
 #: Seconds that a body may take, from the end of its head on.
 BODY_PATIENCE_S: Final = 30.0
+#: Seconds that a caller may leave an answer unread once more of it waits than the transport holds.
+ANSWER_PATIENCE_S: Final = 30.0
 
 _BODY = -1
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which closes a connection whose head is too long, or whose request is too slow.
+    """uvicorn's protocol, which closes a connection whose head is too long, whose request is too slow, or whose answer
+    nobody reads.
 
     A request that comes in whole, as nearly every one does, costs no timer.
     """
@@ -31,6 +34,7 @@ class BoundedProtocol(HttpToolsProtocol):
     #: Bytes since the head began; _BODY while a body comes in.
     _head = 0
     _impatience: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Wait for the first head."""
@@ -40,7 +44,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits any more."""
         self._be_patient()
+        self._is_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The caller doesn't read as fast as we write."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(ANSWER_PATIENCE_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The caller reads on."""
+        self._is_read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Count what comes in before the head is complete, and wait for the rest of a request only so long."""
@@ -76,6 +91,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write(_TOO_SLOW)
         self.transport.close()
 
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def _be_patient(self) -> None:
         if self._impatience is not None:
             self._impatience.cancel()
@@ -95,6 +115,7 @@ class _Corked:
         self._held = b""
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
+        self.abort = transport.abort
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
 

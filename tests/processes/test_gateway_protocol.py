@@ -151,3 +151,36 @@ def test_a_slow_body_is_no_slow_head() -> None:
             return seen
 
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in asyncio.run(scenario()))
+
+
+async def _long_answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with more than any buffer on the way holds."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(256):
+        await send({"type": "http.response.body", "body": b"a" * 65536, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a stranger's connections would hold our memory for ever; who reads slowly but reads is served."""
+    monkeypatch.setattr(protocol, "ANSWER_PATIENCE_S", 0.3)
+
+    async def scenario(*, reads: bool) -> int:
+        async with _Served(_long_answer) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**16)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nconnection: close\r\n\r\n")
+            await writer.drain()
+            if not reads:
+                await asyncio.sleep(0.8)
+            size = 0
+            try:
+                while piece := await asyncio.wait_for(reader.read(2**16), 5):
+                    size += len(piece)
+            except ConnectionError:
+                pass
+            writer.close()
+            return size
+
+    whole = 256 * 65536
+    assert asyncio.run(scenario(reads=True)) > whole
+    assert asyncio.run(scenario(reads=False)) < whole

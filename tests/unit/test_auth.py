@@ -76,7 +76,8 @@ def test_a_token_is_found_wherever_a_client_puts_it(body: bytes) -> None:
     "fields",
     [
         {}, {"token": ""}, {"token": None}, {"token": "x"}, {"token": 5}, {"token": ["new"]},
-        {"token": {"token": "new"}}, {"token": "new" + "x" * 5000}, {"a": {"token": "new"}}, {"message": '"token": "new"'},
+        {"token": {"token": "new"}}, {"token": "new" + "x" * 5000}, {"a": {"token": "new"}},
+        {"message": '"token": "new"'},
     ],
     ids=str,
 )  # fmt: skip

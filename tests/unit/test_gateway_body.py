@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from starlette.requests import ClientDisconnect, Request
 
+from gateway import body as body_module
 from gateway.auth import Tokens, same
-from gateway.body import parse_object, shown
-from gateway.problems import BadRequest
+from gateway.body import parse_object, read, shown
+from gateway.problems import BadRequest, TooLarge, Unavailable
 from runtime.secret import Secret
 
 
@@ -88,3 +91,34 @@ def test_no_token_lets_nobody_in() -> None:
     assert not same(Secret(), "")
     assert same(Secret("k"), "k")
     assert not same(Secret("k"), "")
+
+
+def _request(pieces: list[bytes], *, announced: bool = True) -> Request:
+    """Return a request whose body comes in pieces; the last of them none: it breaks off."""
+    waiting = [*pieces]
+
+    async def receive() -> dict[str, object]:
+        if not waiting:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": waiting.pop(0), "more_body": True}
+
+    length = str(sum(map(len, pieces))).encode()
+    headers = [(b"content-length", length)] if announced else []
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_that_is_too_long_is_not_read_to_its_end(announced: bool) -> None:
+    """Whether its length was announced or not."""
+    with pytest.raises(TooLarge):
+        asyncio.run(read(_request([b"x" * 60, b"x" * 60], announced=announced), limit=100))
+
+
+def test_all_bodies_together_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no longer comes in makes room again, however it ended."""
+    monkeypatch.setattr(body_module, "MOST_COMING", 100)
+    with pytest.raises(Unavailable, match="too many long bodies"):
+        asyncio.run(read(_request([b"x" * 60, b"x" * 60]), limit=1000))
+    for _ in range(3):
+        with pytest.raises(ClientDisconnect):
+            asyncio.run(read(_request([b"x" * 40, b"x" * 40]), limit=1000))
