@@ -1,43 +1,36 @@
-"""Which of a provider's base URLs is tried first: the primary or a standby?"""
+"""Which of a provider's base URLs is tried, and when: the primary or a standby?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from runtime.clock import Clock, Deadline, SystemClock
-
-#: How long an address that took no connection stands last. Long enough that not every send waits for a dead primary,
-#: short enough that the primary is back in use soon after it answers.
-REST = timedelta(seconds=30)
+from providers.circuit import Circuit, Circuits, Entry
 
 
 class Addresses:
-    """A primary and its standbys, in the order to try them.
+    """A primary and its standbys: the first whose circuit lets a request in.
 
-    Held per provider object: each process learns by itself that an address is down; no state is shared, none is stale.
+    So a primary that is down costs a probe now and then, and is back in use with the first one that is answered.
     """
 
-    def __init__(self, urls: Sequence[str], *, rest: timedelta = REST, clock: Clock | None = None) -> None:
-        """Take base URLs, primary first. Raises ValueError when there is none."""
-        self._urls = [url.rstrip("/") for url in urls if url.strip()]
-        if not self._urls:
+    def __init__(self, urls: Sequence[str], *, circuits: Circuits | None = None) -> None:
+        """Take base URLs, primary first, and the process's circuits. Raises ValueError when there is no URL."""
+        circuits = circuits or Circuits()
+        self._circuits = [circuits.of(url.rstrip("/")) for url in urls if url.strip()]
+        if not self._circuits:
             raise ValueError("a provider needs at least one URL")
-        self._rest = rest
-        self._clock = clock or SystemClock()
-        self._rests: dict[str, Deadline] = {}
 
     def __len__(self) -> int:
-        return len(self._urls)
+        return len(self._circuits)
 
-    def in_order(self) -> list[str]:
-        """Return every address: those at rest last, otherwise as they were given."""
-        return sorted(self._urls, key=lambda url: url in self._rests and not self._rests[url].passed)
+    def entries(self) -> Iterator[tuple[Circuit, Entry]]:
+        """Go through those that may be tried now, in order; whoever takes one must end it before the next."""
+        for circuit in self._circuits:
+            entry = circuit.enter()
+            if entry is not None:
+                yield circuit, entry
 
-    def unreachable(self, url: str) -> None:
-        """Let this address stand last for a while."""
-        self._rests[url] = Deadline(self._rest, clock=self._clock)
-
-    def reached(self, url: str) -> None:
-        """Put this address back to its own place."""
-        self._rests.pop(url, None)
+    def wait(self) -> timedelta:
+        """Return how long until one of them may be tried again."""
+        return min(circuit.wait() for circuit in self._circuits)

@@ -11,6 +11,7 @@ import aiohttp
 from headway.errors import SettingError
 from providers import picky_request
 from providers.base import Provider
+from providers.circuit import Circuits
 from providers.picky import PickyProvider
 
 #: Name -> kwargs that belong to the request.
@@ -41,14 +42,20 @@ def make(
     session: aiohttp.ClientSession,
     urls: Sequence[str] = (),
     timeout: timedelta = TIMEOUT,
+    circuits: Circuits | None = None,
 ) -> Provider:
     """Return the provider of this name for one number.
 
     `urls` are base URLs, primary first; none means the provider's public one. `timeout` is the deadline of one whole
-    send, connection set-up and standbys included. `session` is used, never closed.
+    send, connection set-up and standbys included. `session` is used, never closed. `circuits`: those of the process.
     Raises SettingError for an unknown name.
     """
     shape_fields(name)  # refuses unknown names
     return PickyProvider(
-        urls=urls or (PUBLIC_URLS[name],), token=token, application=application, timeout=timeout, session=session
+        urls=urls or (PUBLIC_URLS[name],),
+        token=token,
+        application=application,
+        timeout=timeout,
+        session=session,
+        circuits=circuits,
     )

@@ -43,6 +43,13 @@ class Event(StrEnum):
     NUMBER_SLOWED = "number_slowed"
     #: The provider said "not so fast", and the server could not be told [number, problem].
     NUMBER_NOT_SLOWED = "number_not_slowed"
+    #: None of the provider's addresses may be tried: rows went back, and the number waits [number, rests_ms, rows, code,
+    #: reason].
+    NUMBER_RESTS = "number_rests"
+    #: An address of a provider is down: nothing goes there until a probe is answered [url, problem, probe_in_ms].
+    PROVIDER_AWAY = "provider_away"
+    #: An address of a provider answers again [url, away_ms].
+    PROVIDER_BACK = "provider_back"
     #: The number has its whole TPS again [number].
     NUMBER_RECOVERED = "number_recovered"
     #: The provider accepted requests that brought no receipt at all: it may have dropped them
@@ -107,8 +114,26 @@ class Event(StrEnum):
     RECEIPTS_UNMATCHED = "receipts_unmatched"
     #: The server is away: this inbound message goes to the app, but isn't on the meter [number, inbound, problem].
     INBOUND_UNCOUNTED = "inbound_uncounted"
-    #: The app's webhook didn't take what came in; the provider was told to repeat it [number, what, problem].
+    #: The app's webhook didn't take what came in; it is kept, and tried again [number, what, problem].
     FORWARD_FAILED = "forward_failed"
+    #: The app didn't take it for days: it is tried no more, and kept for a person [number, what, entry, tries].
+    OUTBOX_PARKED = "outbox_parked"
+    #: As much is kept for the app as may be: what comes in goes to the spool, or is refused [number].
+    OUTBOX_FULL = "outbox_full"
+    #: A fault of ours in what gives the app what is kept for it; the next look begins anew [problem].
+    OUTBOX_FAULT = "outbox_fault"
+    #: The server is away: what comes in is written to files of this machine from now on [directory].
+    SPOOL_BEGUN = "spool_begun"
+    #: What came in could not be written down; its sender was told to repeat it [problem].
+    SPOOL_FAILED = "spool_failed"
+    #: What was written down while the server was away is counted now, and kept for the app [records].
+    SPOOL_REPLAYED = "spool_replayed"
+    #: What was written down can't be counted now; it stays where it is [problem].
+    SPOOL_WAITS = "spool_waits"
+    #: Lines of a spool file that can't be read [file, records].
+    SPOOL_SKIPPED = "spool_skipped"
+    #: A record of the spool that can't be taken, now or later: it is laid aside [number, record, problem].
+    SPOOL_REFUSED = "spool_refused"
     #: The app's answer to an inbound message is no reply that can be relayed [number, problem].
     REPLY_DROPPED = "reply_dropped"
     #: The app's reply was relayed, but isn't on the meter, or a repetition would be forwarded again

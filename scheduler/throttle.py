@@ -83,6 +83,17 @@ def slowed(reply: Any) -> Slowed:
     return Slowed(bool(cut), tps_milli, until_us - now_us)
 
 
+def rest(number: str, pause: timedelta, *, now_us: int | None = None) -> Call:
+    """Build the call that lets a number wait, because its provider can't be reached; its TPS stays.
+
+    Safe to run twice: the later end holds. `pause`: at most LONGEST_PAUSE. It answers until when the number rests.
+    """
+    pause_us = min(pause, LONGEST_PAUSE) // timedelta(microseconds=1)
+    return Call(
+        scripts.load("scheduler", "rest"), [keys.throttle(number)], ["" if now_us is None else now_us, pause_us]
+    )
+
+
 def read(client: redis.Redis, number: str) -> Throttle | None:
     """Return what stands, or None when nothing was refused for long."""
     found = client.hmget(keys.throttle(number), ["tps_milli", "at", "was", "until"])

@@ -1,4 +1,7 @@
-"""What follows for a number when its provider says "not so fast"? It is slowed before the rows are settled."""
+"""What follows for a number when its provider says "not so fast", or is away?
+
+It is slowed, or rests, before the rows are settled: else they would be leased again at once.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,9 @@ def brake(client: redis.Redis, rules: NumberRules, lease: Leased, outcomes: Sequ
     if not refused:
         return
     pause = timedelta(milliseconds=max(outcome.retry_after_ms for outcome in refused))
+    if not any(outcome.left for outcome in refused):
+        _rest(client, rules, refused, pause)
+        return
     call = throttle.slow(rules, lease.lease_id, refused=len(refused), pause=pause)
     try:
         (reply,) = repeat.until_answered(client, [call], patience=PATIENCE)
@@ -45,3 +51,18 @@ def brake(client: redis.Redis, rules: NumberRules, lease: Leased, outcomes: Sequ
         code=refused[0].code,
         reason=refused[0].reason,
     )
+
+
+def _rest(client: redis.Redis, rules: NumberRules, back: Sequence[Outcome], pause: timedelta) -> None:
+    """Let the number wait: nobody refused it, the provider wasn't reached."""
+    if not pause:
+        return
+    number = number_of_unit(rules.number)
+    try:
+        repeat.until_answered(client, [throttle.rest(number, pause)], patience=PATIENCE)
+    except (BrokerUnavailable, redis.RedisError) as problem:
+        log.warning(Event.NUMBER_NOT_SLOWED, number=number, problem=str(problem))
+        return
+    rests_ms = pause // timedelta(milliseconds=1)
+    first = back[0]
+    log.info(Event.NUMBER_RESTS, number=number, rests_ms=rests_ms, rows=len(back), code=first.code, reason=first.reason)

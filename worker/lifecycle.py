@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,7 @@ from celery import signals
 from headway.errors import HeadwayError, SettingError
 from headway.keys import number_of_unit
 from providers import catalogue
+from providers.circuit import Circuits
 from runtime import pauses
 from runtime.connect import check_server, connect, wait_for_server
 from runtime.settings import Settings
@@ -64,6 +66,8 @@ class Lifecycle:
     def __init__(self, settings: Settings, url: str) -> None:
         self.parts = Parts(settings, url)
         self._rules: dict[str, NumberRules] = {}
+        self._circuits = Circuits()
+        self._making = threading.Lock()
 
     def connect_signals(self) -> None:
         """Hear Celery's signals from now on."""
@@ -88,16 +92,17 @@ class Lifecycle:
     def courier(self) -> Courier:
         """Return this process's courier; a forked child makes its own connections."""
         parts = self.parts
-        if parts.courier is None or parts.courier_pid != os.getpid():
-            parts.courier_pid = os.getpid()
-            parts.courier = Courier(
-                connect(parts.url, name="headway-worker-pool"),
-                self.rules,
-                parts.provider_of or self._provider,
-                send_timeout=timedelta(milliseconds=parts.settings.send_timeout_ms),
-                record_ttl_s=parts.settings.record_ttl_s,
-            )
-        return parts.courier
+        with self._making:  # the first parcels come to several threads at once
+            if parts.courier is None or parts.courier_pid != os.getpid():
+                parts.courier_pid = os.getpid()
+                parts.courier = Courier(
+                    connect(parts.url, name="headway-worker-pool"),
+                    self.rules,
+                    parts.provider_of or self._provider,
+                    send_timeout=timedelta(milliseconds=parts.settings.send_timeout_ms),
+                    record_ttl_s=parts.settings.record_ttl_s,
+                )
+            return parts.courier
 
     def use_provider(self, provider_of: Callable[..., Any]) -> None:
         """Send through this provider instead of the settings' one; benches send into nothing so."""
@@ -131,7 +136,7 @@ class Lifecycle:
             lease_ttl_us=settings.lease_ttl_ms * 1000,
             give_up=self._give_up,
         )
-        self.parts.bell = Bell(engine, connect(self.parts.url, name="headway-bell", blocking=True))
+        self.parts.bell = Bell(engine, connect(self.parts.url, name="headway-bell"))
         atexit.register(self.on_shutdown)
 
     def on_ready(self, sender: Any, **_: Any) -> None:
@@ -179,6 +184,7 @@ class Lifecycle:
         """
         transport.serve(None)
         pauses.avoid()
+        self._making = threading.Lock()
         self.parts.engine = self.parts.keeper = self.parts.bell = None
 
     def _give_up(self) -> None:
@@ -195,6 +201,7 @@ class Lifecycle:
             session=session,
             urls=own.provider_urls,
             timeout=timedelta(milliseconds=self.parts.settings.send_timeout_ms),
+            circuits=self._circuits,
         )
 
 

@@ -169,3 +169,15 @@ def test_a_limit_that_halves_silently_is_found_within_three_seconds_and_nine_ten
     assert len(late) <= 300 / 10
     assert all(later - earlier > 2 * SECOND for earlier, later in pairwise(late))
     assert taken >= 0.9 * after * 300
+
+
+def test_a_number_whose_provider_is_away_rests_and_keeps_its_tps(stage: Stage) -> None:
+    """Nobody refused it: once the rest is over it goes on as before. A shorter rest said later ends nothing."""
+    stage.push(*(f"m{i}" for i in range(20)), class_="urgent")
+    for pause in (timedelta(seconds=2), timedelta(seconds=1), timedelta(seconds=2)):
+        stage.run(throttle.rest(NUMBER, pause, now_us=stage.now_us))
+    wait = stage.waits()
+    assert (wait.because, wait.until_us - stage.now_us) == (Because.THROTTLED, 2 * SECOND)
+    stage.later(ms=2000)
+    assert len(stage.ids()) == 10
+    assert throttle.read(stage.redis, NUMBER) is None

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from datetime import timedelta
 
 import pytest
 
 from headway.errors import SettingError
 from providers import Outcome, Verdict, catalogue
-from providers.addresses import REST, Addresses
+from providers.addresses import Addresses
 from providers.outcomes import TEXT_LIMIT, all_alike, clean
 from providers.wire import open_session
-from runtime.clock import FakeClock
 
 
 def test_a_plain_outcome_has_used_tps() -> None:
@@ -85,32 +83,6 @@ def test_the_catalogue_makes_a_provider_by_name() -> None:
             assert not session.closed
 
     asyncio.run(make())
-
-
-def test_addresses_come_in_the_order_given() -> None:
-    """The primary is first; a trailing slash doesn't matter."""
-    assert Addresses(["http://a/", "http://b", " "]).in_order() == ["http://a", "http://b"]
-
-
-def test_an_address_that_takes_no_connection_stands_last_for_a_while() -> None:
-    """Sends don't wait for a dead primary each time, and come back to it."""
-    clock = FakeClock()
-    addresses = Addresses(["http://a", "http://b"], clock=clock)
-    addresses.unreachable("http://a")
-    assert addresses.in_order() == ["http://b", "http://a"]
-    clock.advance(REST - timedelta(milliseconds=1))
-    assert addresses.in_order() == ["http://b", "http://a"]
-    clock.advance(timedelta(milliseconds=1))
-    assert addresses.in_order() == ["http://a", "http://b"]
-
-
-def test_an_address_that_answers_gets_its_place_back_at_once() -> None:
-    """When all addresses are down, the one that answers first stands where it was."""
-    addresses = Addresses(["http://a", "http://b"], clock=FakeClock())
-    addresses.unreachable("http://a")
-    addresses.unreachable("http://b")
-    addresses.reached("http://a")
-    assert addresses.in_order() == ["http://a", "http://b"]
 
 
 def test_a_provider_without_any_address_is_refused() -> None:
