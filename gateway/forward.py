@@ -1,7 +1,7 @@
 """Did the app take what came in, and what did it answer?
 
-One POST to the app's own webhook, in the body of the provider. It isn't repeated here: the provider is told, and
-repeats. Durable forwarding (a queue of our own, order per contact) has its seam in `Forward.post`.
+One POST to the app's own webhook, in the body of the provider. It isn't repeated here: what isn't taken is kept in the
+outbox (`gateway.outbox`), which tries for days.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from runtime.telemetry import Event, get_logger
 
 #: How long the app has, and how long a request waits for its place before: together well under the 180 s of Picky.
 PATIENCE = timedelta(seconds=10)
+#: How much longer than the app may take a turn holds: the round trips before and after.
+_TURN_MARGIN = timedelta(seconds=15)
 #: Requests at a time to the app of one number, and how many may wait for a place.
 AT_A_TIME = 64
 MOST_WAITING = 1000
@@ -64,19 +66,25 @@ class Forward:
         self._places = {number: asyncio.Semaphore(AT_A_TIME) for number in self._urls}
         self._waiting = dict.fromkeys(self._urls, 0)
         self.patience = patience
+        #: How long a request, or the outbox, may have a contact's turn: to wait for it, for a place and for the answer.
+        self.turn_ttl = 3 * patience + _TURN_MARGIN
 
     def wanted(self, number: str) -> bool:
         """Whether this number's app wants to hear of what comes in."""
         return number in self._urls
 
-    async def post(self, number: str, body: Mapping[str, Any]) -> Taken | NotTaken:
+    async def post(self, number: str, body: Mapping[str, Any], *, what: str) -> Taken | NotTaken:
         """Give the app a body, and read its answer of at most 1 MB: `patience` for a place, and again for the answer.
 
-        What isn't taken is logged here. Raises nothing but asyncio.CancelledError.
+        `what` it is (`inbound`, `receipts`, `notice`) stands in the log when it isn't taken. Raises nothing but
+        asyncio.CancelledError.
         """
-        outcome = await self._post(number, json.dumps(body, separators=(",", ":")).encode("ascii"))
+        return await self.post_bytes(number, as_bytes(body), what=what)
+
+    async def post_bytes(self, number: str, payload: bytes, *, what: str) -> Taken | NotTaken:
+        """Give the app a body that is JSON already, as `post` does."""
+        outcome = await self._post(number, payload)
         if isinstance(outcome, NotTaken):
-            what = "receipts" if "event_id" in body else "inbound"
             _log.warning(Event.FORWARD_FAILED, number=number, what=what, problem=outcome.problem)
         return outcome
 
@@ -98,6 +106,11 @@ class Forward:
         finally:
             self._places[number].release()
         return _judged(number, answer) if isinstance(answer, Answer) else NotTaken(f"{answer.code}: {answer.reason}")
+
+
+def as_bytes(body: Mapping[str, Any]) -> bytes:
+    """Return a body as it goes to the app: ASCII, because what strangers sent may hold half a surrogate pair."""
+    return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
 def _judged(number: str, answer: Answer) -> Taken | NotTaken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -38,6 +38,8 @@ class Parts:
         self.serials = Serials(self.commit)
         #: For calls to providers and to the app's own webhook.
         self.session: aiohttp.ClientSession = open_session()
+        #: What must end while the server and the session can still be used, in this order.
+        self.before_close: list[Callable[[], Awaitable[None]]] = []
         self._client = connect(url, name="headway-gateway-reads")
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="read")
         #: For work that would hold up the loop: reading and sealing a large push.
@@ -63,6 +65,8 @@ class Parts:
 
     async def close(self) -> None:
         """Give everything back; what waits for the server fails."""
+        for end in self.before_close:
+            await end()
         await self.session.close()
         await self.commit.close()
         await asyncio.to_thread(self._readers.shutdown)

@@ -2,46 +2,31 @@
 
 Counted first, then matched, then passed on to the app, then answered. A repetition is counted once. An inbound message
 reaches the app once; receipts may reach it again when the provider repeats them, as they do without us. What the app
-doesn't take is answered with 503, receipts too: a provider that repeats does so, and with one that doesn't nothing is
-worse. With the server away inbound messages still go to the app (fail open); receipts wait for the provider to repeat
-them, because without the server nobody knows their ids.
+doesn't take is kept for it (`gateway.outbox`), what can't be counted while the server is away is written down
+(`gateway.spool`); 200 says that it is safe in one of these places, and 503 that it is nowhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from delivery.receipts import Answer
-from delivery.receipts import Receipt as Applied
-from delivery.states import State
-from gateway import auth, inbox, relabel
+from gateway import auth
 from gateway.body import SMALL_LIMIT, parse_object, read, shown
-from gateway.forward import Forward, NotTaken
+from gateway.forward import Forward
 from gateway.inbox import Inbox
 from gateway.intake import Intake
+from gateway.news import Bundle, News
+from gateway.outbox import Keeper, Runner
 from gateway.parts import Parts
-from gateway.problems import BadRequest, NotFound, Unavailable, json_response
+from gateway.problems import BadRequest, NotFound, json_response
+from gateway.replay import Replay
 from gateway.routes import Endpoint
+from gateway.spool import Spool
 from providers import picky_webhook
-from providers.picky_webhook import Inbound, InvalidWebhook, Notice, Receipt, Receipts, Status
+from providers.picky_webhook import Inbound, InvalidWebhook, Notice, Receipts
 from runtime.settings import Settings
-from scheduler.meter import Event, Kind
 from scheduler.rules import NumberRules, rules_of
-
-_KIND = {Status.DELIVERED: Kind.DELIVERED, Status.READ: Kind.READ}
-
-#: Refunded is failed with the credit given back; unknown changes nothing.
-_STATE = {
-    Status.SUBMITTED: State.SENT,
-    Status.DELIVERED: State.DELIVERED,
-    Status.READ: State.READ,
-    Status.FAILED: State.FAILED,
-    Status.REFUNDED: State.FAILED,
-}
 
 #: A response holds nothing of its request, so one serves all.
 NOTHING_TO_SAY = json_response({})
@@ -56,7 +41,16 @@ class PickyWebhooks:
         self._intake = Intake(parts.commit, rules(parts.settings), record_ttl_s=parts.settings.record_ttl_s)
         urls = {number: own.forward_url for number, own in self._numbers.items()}
         self._forward = Forward(parts.session, urls)
-        self._inbox = Inbox(parts.commit, self._intake, self._forward)
+        keeper, spool = Keeper(parts.commit), Spool(parts.settings.home)
+        self._inbox = Inbox(parts.commit, self._intake, self._forward, keeper=keeper, spool=spool)
+        self._news = News(parts.commit, self._intake, self._forward, keeper=keeper, spool=spool)
+        runner = Runner(parts.commit, self._forward, [n for n in self._numbers if self._forward.wanted(n)])
+        replay = Replay(
+            parts.commit, self._intake, self._forward, keeper=keeper, told=self._news, numbers=self._numbers
+        )
+        runner.start()
+        spool.start(replay.take, away=lambda: parts.commit.away)
+        parts.before_close += [runner.close, spool.close]
 
     async def take(self, request: Request) -> Response:
         """Take a webhook of Picky Assist: an inbound message or receipts.
@@ -86,29 +80,20 @@ class PickyWebhooks:
         number = self._number_of(inbound.application, path_number, key)
         if self._forward.wanted(number):
             return await self._inbox.pass_on(number, inbound, key=self._numbers[number].webhook_key.reveal())
-        await self._intake.take(number, [inbox.event(inbound)])
+        await self._inbox.count(number, inbound, key=self._numbers[number].webhook_key.reveal())
         return {}
 
     async def _receipts(self, path_number: str, webhook: Receipts, key: str) -> None:
         numbers = {row.application for row in webhook.rows}
         number_of = {application: self._number_of(application, path_number, key) for application in numbers}
-        data = webhook.raw["data"]
-        raws = data if isinstance(data, list) else [data]
+        bundle = Bundle.of(webhook)
         for number in dict.fromkeys(number_of.values()):
             mine = [at for at, row in enumerate(webhook.rows) if number_of[row.application] == number]
-            answers = await self._apply(number, [webhook.rows[at] for at in mine])
-            if self._forward.wanted(number):
-                body = relabel.receipts(webhook.raw, [raws[at] for at in mine], answers)
-                self._require_taken(await self._forward.post(number, body))
-
-    async def _apply(self, number: str, rows: Sequence[Receipt]) -> list[Answer]:
-        events = [Event(row.event_id, _KIND[row.status], contact=row.to) for row in rows if row.status in _KIND]
-        return await self._intake.take(number, events, [_applied(row) for row in rows])
+            await self._news.receipts(number, bundle.only(mine))
 
     async def _notice(self, path_number: str, notice: Notice, key: str) -> None:
         number = self._number_of(notice.application, path_number, key)
-        if self._forward.wanted(number):
-            self._require_taken(await self._forward.post(number, notice.raw))
+        await self._news.notice(number, notice)
 
     def _number_of(self, application: str, path_number: str, key: str) -> str:
         """Return the number that the body means; the address's is the default, and wins where numbers share a channel.
@@ -133,11 +118,6 @@ class PickyWebhooks:
         own = self._numbers[number]
         auth.require_key(own.webhook_key, given, open_to_all=own.webhooks_open)
 
-    @staticmethod
-    def _require_taken(outcome: object) -> None:
-        if isinstance(outcome, NotTaken):
-            raise Unavailable("the app's own webhook didn't take this: send it again later")
-
 
 def endpoints(parts: Parts) -> list[Endpoint]:
     """Return the addresses that providers call."""
@@ -147,12 +127,6 @@ def endpoints(parts: Parts) -> list[Endpoint]:
 def rules(settings: Settings) -> dict[str, NumberRules]:
     """Return each number's rules, as far as counting needs them."""
     return {n: rules_of(settings.number(n), lease_ttl_ms=settings.lease_ttl_ms) for n in settings.numbers}
-
-
-def _applied(row: Receipt) -> Applied:
-    state = _STATE.get(row.status)
-    applied = Applied(reference=row.reference, provider_id=row.provider_id, state=state, contact=row.to)
-    return replace(applied, code=row.code, reason=row.error or row.status.value) if state is State.FAILED else applied
 
 
 def _key(request: Request) -> str:

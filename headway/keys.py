@@ -109,7 +109,9 @@ def deferred(unit: str) -> str:
 
 
 def uncertain(unit: str) -> str:
-    """Sorted set: message id by the millisecond since when nobody knows."""
+    """Sorted set: message id by the millisecond since when nobody knows; below 0: the same, of rows that are held for a
+    person.
+    """
     return f"headway:{unit}:uncertain"
 
 
@@ -121,6 +123,11 @@ def dead(unit: str) -> str:
 def kept(unit: str) -> str:
     """Hash: message id -> priority step and envelope, of rows deferred, uncertain or dead."""
     return f"headway:{unit}:kept"
+
+
+def cancelled(unit: str) -> str:
+    """Sorted set: message id, by millisecond, of rows that the next lease which meets them drops: they were sent."""
+    return f"headway:{number_of_unit(unit)}:cancelled"
 
 
 def seen(unit: str, event_id: str) -> str:
@@ -277,6 +284,7 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_UNIT}:uncertain", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_UNIT}:dead", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_UNIT}:kept", "hash", False, _MESSAGES),
+    KeySpec(rf"headway:{_NUMBER}:cancelled", "zset", True, "HEADWAY_RECORD_TTL: a row that was tried waits no longer"),
     KeySpec(rf"headway:seen:{_NUMBER}:(?s:.+)", "string", True, "providers stop repeating an event after days"),
     KeySpec(rf"headway:sent:{_NUMBER}:(?s:.+)", "string", True, "HEADWAY_RECORD_TTL, as the record that it leads to"),
     KeySpec(

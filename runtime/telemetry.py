@@ -50,6 +50,13 @@ class Event(StrEnum):
     PROVIDER_AWAY = "provider_away"
     #: An address of a provider answers again [url, away_ms].
     PROVIDER_BACK = "provider_back"
+    #: A worker's time was up, and the server could not be told what became of messages: they will be uncertain [number,
+    #: lease, outcomes].
+    OUTCOMES_LOST = "outcomes_lost"
+    #: A worker that was told to end has had its grace time: it gives up what it holds [held].
+    GRACE_OVER = "grace_over"
+    #: The server answers, but this worker no longer asks it for messages [overdue_ms].
+    WORKER_DEAF = "worker_deaf"
     #: The number has its whole TPS again [number].
     NUMBER_RECOVERED = "number_recovered"
     #: The provider accepted requests that brought no receipt at all: it may have dropped them

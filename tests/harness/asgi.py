@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from starlette.types import ASGIApp, Message, Scope
+
+from tests.harness.waiting import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,19 @@ class Door:
             return list(await asyncio.gather(*calls))
 
         return self._runner.run(all_of_them())
+
+    def wait(self, condition: Callable[[], object], *, description: str) -> None:
+        """Let the app's own tasks go on until a condition holds."""
+
+        async def until() -> None:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                while not condition():  # noqa: ASYNC110  what is waited for is a test's own question
+                    await asyncio.sleep(0.01)
+
+        try:
+            self._runner.run(until())
+        except TimeoutError:
+            raise AssertionError(f"there was no {description} in time") from None
 
     async def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         head, _, query = path.partition("?")

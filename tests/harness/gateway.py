@@ -7,6 +7,7 @@ from typing import Any
 from gateway.app import build
 from runtime.settings import Settings
 from tests.harness.asgi import Answer, Door
+from tests.harness.home import throwaway_home
 
 TOKEN = "t0ken"
 NUMBER = "15555550100"
@@ -19,6 +20,7 @@ TO = "393331234567"
 def open_door(url: str, **texts: str) -> Door:
     """Return the door of two numbers; `texts` are HEADWAY_ variables without their prefix."""
     environ = {
+        "HEADWAY_HOME": throwaway_home(),
         "HEADWAY_NUMBERS": f"{NUMBER},{OTHER}",
         f"HEADWAY_APPLICATION_{NUMBER}": CHANNEL,
         "HEADWAY_API_TOKENS": f"other,{TOKEN}",

@@ -16,6 +16,7 @@ import pytest
 
 from headway import MessageClass, keys
 from tests.harness.gateway import NUMBER, TO, TOKEN, push_of
+from tests.harness.home import throwaway_home
 from tests.harness.leaks import leaks
 from tests.harness.processes import RunningProcess
 from tests.harness.servers import ThrowawayServer
@@ -30,6 +31,7 @@ GATEWAY = [sys.executable, "-m", "gateway.serve", "--port", "0"]
 def settings(server: ThrowawayServer, **texts: str) -> dict[str, str]:
     """Return the environment of a gateway on this server."""
     environ = {"REDIS_URL": server.url, "API_TOKENS": TOKEN, "NUMBERS": NUMBER, "LOG": "json", **texts}
+    environ.setdefault("HOME", throwaway_home())
     return {f"HEADWAY_{name}": text for name, text in environ.items()}
 
 

@@ -18,6 +18,7 @@ from headway.client import Client
 from headway.message import Message
 from scheduler import meter
 from tests.harness.apps import AppDouble
+from tests.harness.home import throwaway_home
 from tests.harness.picky import RECORDED, ROW, inbound, row
 from tests.harness.processes import RunningProcess
 from tests.harness.servers import ThrowawayServer
@@ -36,6 +37,7 @@ class Gateway(RunningProcess):
     def __init__(self, redis_url: str, *numbers: str, app: str = "", env: Mapping[str, str] | None = None) -> None:
         settings = {
             "HEADWAY_REDIS_URL": redis_url,
+            "HEADWAY_HOME": throwaway_home(),
             "HEADWAY_NUMBERS": ",".join(numbers),
             "HEADWAY_API_TOKENS": "t0ken",
             "HEADWAY_WEBHOOK_KEY": KEY,

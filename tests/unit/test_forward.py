@@ -33,7 +33,7 @@ def post(url: str, *, patience: timedelta = timedelta(seconds=10)) -> list[Taken
         async with open_session() as session:
             forwarding = Forward(session, {NUMBER: Secret(url), "1": Secret()}, patience=patience)
             assert (forwarding.wanted(NUMBER), forwarding.wanted("1")) == (True, False)
-            return [await forwarding.post(NUMBER, BODY)]
+            return [await forwarding.post(NUMBER, BODY, what="inbound")]
 
     return asyncio.run(posted())
 
@@ -91,7 +91,7 @@ def test_a_slow_app_is_not_flooded(app: AppDouble, monkeypatch: pytest.MonkeyPat
     async def flood() -> list[Taken | NotTaken]:
         async with open_session() as session:
             forwarding = Forward(session, {NUMBER: Secret(app.url)})
-            tasks = [asyncio.create_task(forwarding.post(NUMBER, BODY)) for _ in range(8)]
+            tasks = [asyncio.create_task(forwarding.post(NUMBER, BODY, what="inbound")) for _ in range(8)]
             await asyncio.wait(tasks[5:])
             await asyncio.to_thread(wait_until, lambda: len(app.bodies) == 2, description="two requests at the app")
             assert not any(task.done() for task in tasks[:5])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis as redis_py
 
+from delivery import outbox_desk
 from delivery.settle import Settlement, settle
 from delivery.states import State
 from gateway.app import build
@@ -20,6 +22,7 @@ from scheduler import leases, meter
 from scheduler.rules import rules_of
 from tests.harness.apps import AppDouble
 from tests.harness.asgi import Answer, Door
+from tests.harness.home import throwaway_home
 from tests.harness.picky import EVENT, HOSTILE, RECORDED, ROW, inbound, row
 from tests.harness.servers import ThrowawayServer
 
@@ -34,6 +37,7 @@ def environment(**more: str) -> dict[str, str]:
     names = {name if name.startswith("HEADWAY_") else f"HEADWAY_{name}": value for name, value in more.items()}
     return {
         "HEADWAY_NUMBERS": f"{NUMBER},{OTHER}",
+        "HEADWAY_HOME": throwaway_home(),
         "HEADWAY_API_TOKENS": "t",
         "HEADWAY_WEBHOOK_KEY": "off",
         f"HEADWAY_APPLICATION_{NUMBER}": "121",
@@ -78,6 +82,11 @@ class Town:
         (reply,) = run_all(self.redis, [settle(number, f"L{id_}", [row_], record_ttl_s=3600)])
         assert reply == [b"sent"]
         return id_
+
+    def written_down(self) -> list[str]:
+        """Return the kinds of what the spool holds, in order."""
+        (file,) = self.settings.home.glob("spool/*/*.jsonl")
+        return [json.loads(line)["kind"] for line in file.read_text().splitlines()]
 
     def state(self, id_: str) -> str:
         """Return the state that a message's record says."""
@@ -314,17 +323,15 @@ def test_a_twin_at_another_gateway_is_told_to_come_again(forwarding: Town, app: 
 
 
 @pytest.mark.parametrize("body", [RECORDED, EVENT, inbound(direction=1), {"event_id": 3}])
-def test_an_app_that_is_down_makes_the_provider_repeat(forwarding: Town, app: AppDouble, body: dict[str, Any]) -> None:
-    """503, and the repetition is passed on, but not counted again."""
+def test_what_an_app_that_is_down_doesnt_take_is_kept(forwarding: Town, app: AppDouble, body: dict[str, Any]) -> None:
+    """200, because it is safe: it stands in the outbox as the app would have got it, and was counted once."""
     app.status = 500
-    refused = forwarding.post(body, path=KEYED)
-    assert (refused.status, refused.headers["content-type"]) == (503, "application/problem+json")
-    counted = forwarding.spent()
-    app.status = 200
+    app.answer = {"message-out": "Hi"}
     assert forwarding.taken(body, path=KEYED) == {}
-    assert len(app.bodies) == 2
-    assert forwarding.spent() == counted
-    assert sum(counted) == (1 if body in (RECORDED, EVENT) else 0)
+    (listed,) = outbox_desk.page(forwarding.redis, NUMBER, "waiting").entries
+    assert json.loads(listed.entry.body) == app.bodies[0]
+    assert (listed.entry.attempts, listed.entry.problem) == (1, "the app answered HTTP 500")
+    assert sum(forwarding.spent()) == (1 if body in (RECORDED, EVENT) else 0)
 
 
 def test_a_number_without_an_app_forwards_nothing(forwarding: Town, app: AppDouble) -> None:
@@ -419,22 +426,35 @@ def test_unknown_numbers_and_channels_are_named(town: Town) -> None:
 
 
 def test_with_the_server_away_inbound_reaches_the_app(own_server: ThrowawayServer, app: AppDouble) -> None:
-    """Fail open: the app's answer is relayed; what the app doesn't take, and receipts, are to be repeated."""
+    """Fail open: the app's answer is relayed; what the app doesn't take, and receipts, are written down."""
     town = Town(own_server.client(), own_server.url, **{f"FORWARD_URL_{NUMBER}": app.url})
     app.answer = {"message-out": "Hi"}
     with town.door:
         own_server.kill()
         assert town.taken(RECORDED) == {"message-out": "Hi"}
         assert town.taken(inbound(unique__id=2)) == {"message-out": "Hi"}
-        assert town.post(EVENT).status == 503
+        assert town.taken(EVENT) == {}
         app.status = 500
-        assert town.post(inbound(unique__id=3)).status == 503
+        assert town.taken(inbound(unique__id=3)) == {}
+        assert town.written_down() == ["taken", "taken", "receipts", "inbound"]
     assert [body["unique-id"] for body in app.bodies] == ["751403635", 2, 3]
 
 
-def test_with_the_server_away_and_no_app_the_provider_repeats(own_server: ThrowawayServer) -> None:
-    """Nobody took it: 503, for inbound and receipts alike."""
+def test_with_the_server_away_and_no_app_everything_is_written_down(own_server: ThrowawayServer) -> None:
+    """So that it can be counted at its own time; without our own key."""
     town = Town(own_server.client(), own_server.url)
     with town.door:
         own_server.kill()
-        assert [town.post(RECORDED).status, town.post(EVENT).status] == [503, 503]
+        assert [town.taken(RECORDED), town.taken(EVENT)] == [{}, {}]
+        assert town.written_down() == ["inbound", "receipts"]
+
+
+def test_what_is_safe_nowhere_is_to_be_repeated(own_server: ThrowawayServer, app: AppDouble) -> None:
+    """503 when the server is away, the app takes nothing and the disk is no disk."""
+    town = Town(own_server.client(), own_server.url, HOME="/dev/null/home", **{f"FORWARD_URL_{NUMBER}": app.url})
+    app.status = 500
+    with town.door:
+        own_server.kill()
+        for body in (RECORDED, EVENT, inbound(direction=1)):
+            refused = town.post(body)
+            assert (refused.status, refused.headers["content-type"]) == (503, "application/problem+json")

@@ -21,6 +21,7 @@ from runtime.settings import Settings
 from scheduler import control, figures, leases, meter, shards
 from scheduler.rules import rules_of
 from tests.harness.asgi import Door
+from tests.harness.home import throwaway_home
 from tests.harness.picky import inbound, row
 from tests.harness.servers import ThrowawayServer
 
@@ -37,6 +38,7 @@ class Town:
         self.settings = Settings.from_env(
             {
                 "HEADWAY_NUMBERS": NUMBER,
+                "HEADWAY_HOME": throwaway_home(),
                 "HEADWAY_API_TOKENS": "t",
                 "HEADWAY_SHARDS": "4",
                 "HEADWAY_TPS": "20",
