@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -26,18 +26,27 @@ def not_now(error: BaseException) -> bool:
     return isinstance(error, redis.ResponseError) and _says_not_now(error)
 
 
-def until_answered(client: redis.Redis, calls: Sequence[Call], *, patience: timedelta) -> list[Any]:
+def until_answered(
+    client: redis.Redis, calls: Sequence[Call], *, patience: timedelta, hurry: Callable[[], bool] = lambda: False
+) -> list[Any]:
     """Run calls in one round trip and again until every one is answered; each wait is logged.
 
-    Raises BrokerUnavailable when patience ends, and redis.ResponseError for what no later try would mend.
+    Once `hurry` says so, the try under way is the last one. Raises BrokerUnavailable when patience ends, and
+    redis.ResponseError for what no later try would mend.
     """
     try:
         return _once(client, calls)
     except redis.RedisError as error:
-        return _patiently(client, calls, patience, error)
+        over = tenacity.stop_after_delay(patience)
+        return _patiently(client, calls, lambda state: hurry() or over(state), error)
 
 
-def _patiently(client: redis.Redis, calls: Sequence[Call], patience: timedelta, first: redis.RedisError) -> list[Any]:
+def _patiently(
+    client: redis.Redis,
+    calls: Sequence[Call],
+    stop: Callable[[tenacity.RetryCallState], bool],
+    first: redis.RedisError,
+) -> list[Any]:
     """Go on after the first answer, or its lack. All is well nearly always, and then no wait need be planned."""
     failed = [first]
 
@@ -49,7 +58,7 @@ def _patiently(client: redis.Redis, calls: Sequence[Call], patience: timedelta, 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(not_now),
         wait=tenacity.wait_random_exponential(multiplier=0.05, max=2),
-        stop=tenacity.stop_after_delay(patience),
+        stop=stop,
         before_sleep=_say,
         reraise=True,
     )

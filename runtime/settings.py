@@ -86,6 +86,8 @@ class Settings:
     send_timeout_ms: int
     #: A lease that isn't renewed for so long is lost.
     lease_ttl_ms: int
+    #: How long a worker that was told to end may take to finish what it began.
+    grace_ms: int
     #: How long the record of a message is kept after its last change.
     record_ttl_s: int
     #: `auto`, `json` or `pretty`.
@@ -115,6 +117,7 @@ class Settings:
             trusted_proxies=environment.get(v.TRUSTED_PROXIES),
             send_timeout_ms=environment.get(v.SEND_TIMEOUT),
             lease_ttl_ms=environment.get(v.LEASE_TTL),
+            grace_ms=environment.get(v.GRACE),
             record_ttl_s=environment.get(v.RECORD_TTL) * _S_A_DAY,
             log=environment.get(v.LOG),
             not_yet=environment.without_effect(),

@@ -43,8 +43,8 @@ class Event(StrEnum):
     NUMBER_SLOWED = "number_slowed"
     #: The provider said "not so fast", and the server could not be told [number, problem].
     NUMBER_NOT_SLOWED = "number_not_slowed"
-    #: None of the provider's addresses may be tried: rows went back, and the number waits [number, rests_ms, rows, code,
-    #: reason].
+    #: None of the provider's addresses may be tried: rows went back, and the number waits [number, rests_ms, rows,
+    #: code, reason].
     NUMBER_RESTS = "number_rests"
     #: An address of a provider is down: nothing goes there until a probe is answered [url, problem, probe_in_ms].
     PROVIDER_AWAY = "provider_away"

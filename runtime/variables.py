@@ -98,6 +98,7 @@ HOME = Variable("HOME", ".headway", _home, Path(".headway"), per_number=False)
 NUMBERS: Variable[tuple[str, ...]] = Variable("NUMBERS", DEMO_NUMBER, parsing.numbers, (), per_number=False)
 SEND_TIMEOUT = Variable("SEND_TIMEOUT", "30", _seconds_ms(least="1", most="300"), 0, per_number=False)
 LEASE_TTL = Variable("LEASE_TTL", "10", _seconds_ms(least="3", most="15"), 0, per_number=False)
+GRACE = Variable("GRACE", "25", _seconds_ms(least="1", most="3600"), 0, per_number=False)
 RECORD_TTL = Variable("RECORD_TTL", "30", _whole(least="1", most="365", unit="days"), 0, per_number=False)
 LOG = Variable("LOG", "auto", parsing.choice("auto", "json", "pretty"), "auto", per_number=False)
 API_TOKENS: Variable[tuple[Secret, ...]] = Variable("API_TOKENS", "", _secrets, (), per_number=False, shown=hide_all)
@@ -143,6 +144,7 @@ GLOBAL: Final[tuple[Variable[Any], ...]] = (
     NUMBERS,
     SEND_TIMEOUT,
     LEASE_TTL,
+    GRACE,
     RECORD_TTL,
     LOG,
     API_TOKENS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ import redis
 
 from delivery.settle import Settlement, settle
 from delivery.states import State
+from headway.errors import BrokerUnavailable
 from headway.keys import number_of_unit
 from providers.base import Provider, Row
 from providers.outcomes import Outcome, Verdict, all_alike
@@ -45,6 +46,9 @@ GRACE_S = 5.0
 #: How long a settle is repeated while the server is away.
 SETTLE_PATIENCE = timedelta(minutes=10)
 
+#: How often a wait for a provider looks whether the worker's time is up, in seconds.
+HURRY_EVERY_S = 0.5
+
 log = get_logger("worker")
 
 
@@ -59,18 +63,23 @@ class Courier:
         *,
         send_timeout: timedelta,
         record_ttl_s: int,
+        hurry: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Take what all deliveries share. `hurry`: whether the worker's time is up, so that nothing is waited for."""
         self._client = client
         self._rules = rules
         self._provider_of = provider_of
         self._providers: dict[str, Provider] = {}
         self._deadline_s = send_timeout.total_seconds() + GRACE_S
         self._record_ttl_s = record_ttl_s
+        self._hurry = hurry
         self._calls = CallLoop()
 
     def deliver(self, parcel: Sequence[Leased], settled: Settled) -> dict[str, int]:
         """Deliver the leases of a parcel; return how many rows came to which state."""
         counts: dict[str, int] = {}
+        if self._hurry():
+            return counts  # nothing of it has begun: the keeper hands it back
         plans = [(lease, plan(lease.rows)) for lease in parcel]
         under_way: dict[Future[list[Outcome]], tuple[Leased, Plan]] = {}
         done: list[tuple[Leased, list[Settlement]]] = []
@@ -84,9 +93,19 @@ class Courier:
                 settled(lease.number, lease.lease_id)
         while done or under_way:
             self._settle(done, settled, counts)
-            finished, _ = wait(under_way, return_when=FIRST_COMPLETED) if under_way else ((), ())
+            finished = self._finished(under_way)
             done = [self._settlements(*under_way.pop(future), future) for future in finished]
         return counts
+
+    def _finished(self, under_way: Mapping[Future[list[Outcome]], Any]) -> Collection[Future[list[Outcome]]]:
+        """Wait for the first answers; when the time is up, for none."""
+        while under_way:
+            finished, _ = wait(under_way, timeout=HURRY_EVERY_S, return_when=FIRST_COMPLETED)
+            if finished:
+                return finished
+            if self._hurry():
+                self.give_up()
+        return ()
 
     def give_up(self) -> None:
         """Wait for no answer any longer: what is under way is uncertain."""
@@ -139,8 +158,14 @@ class Courier:
         calls = [settle(o.number, o.lease_id, rows, record_ttl_s=self._record_ttl_s) for o, rows in done]
         for lease, rows in done:
             calls += expected(self._rules(lease.number), lease, rows)
-        if calls:
-            self._run(calls, SETTLE_PATIENCE)
+        try:
+            if calls:
+                self._run(calls, SETTLE_PATIENCE)
+        except (BrokerUnavailable, redis.RedisError):
+            for lease, rows in done:
+                outcomes = {row.message_id: row.state.value for row in rows}
+                log.exception(Event.OUTCOMES_LOST, number=lease.number, lease=lease.lease_id, outcomes=outcomes)
+            raise
         for lease, rows in done:
             settled(lease.number, lease.lease_id)
             for row in rows:
@@ -150,7 +175,7 @@ class Courier:
 
     def _run(self, calls: Sequence[Call], patience: timedelta) -> list[Any]:
         """Run scripts that are safe to run twice, until the server answers or patience ends."""
-        return repeat.until_answered(self._client, calls, patience=patience)
+        return repeat.until_answered(self._client, calls, patience=patience, hurry=self._hurry)
 
     def _pause(self, number: str, outcome: Outcome) -> None:
         reason = f"the provider says {outcome.code} {outcome.reason}"

@@ -40,11 +40,18 @@ log = get_logger("worker")
 class Keeper:
     """The thread. `record_ttl_s` is for the records of rows that become uncertain; `lease_ttl_us` sets the renewals.
 
-    `give_up` is called, perhaps more than once, when nobody shall wait for a provider's answer any longer.
+    `grace_us`: how long what is held may take to finish once the worker stops. `give_up` is called, perhaps more than
+    once, when nobody shall wait for a provider's answer any longer.
     """
 
     def __init__(
-        self, engine: Engine, *, record_ttl_s: int, lease_ttl_us: int, give_up: Callable[[], None] = lambda: None
+        self,
+        engine: Engine,
+        *,
+        record_ttl_s: int,
+        lease_ttl_us: int,
+        grace_us: int = 25_000_000,
+        give_up: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._give_up = give_up
@@ -63,7 +70,8 @@ class Keeper:
         self._differences = Differences(engine.client, engine.rules)
         self._shards = Resharding(engine)
         self._away = False
-        self._said_stopping = False
+        self._grace_us = grace_us
+        self._stopping_us: int | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="headway-keeper", daemon=True)
 
@@ -76,9 +84,12 @@ class Keeper:
         self._stop.set()
         self._thread.join(timeout=5)
         self._say_stopping()
-        self._end([*self._engine.take_released(timeout_s=0), *self._engine.registry.release_all()])
-        self._end(self._engine.fetch.unread())
-        self._shards.leave()
+        try:
+            self._end([*self._engine.take_released(timeout_s=0), *self._engine.registry.release_all()])
+            self._end(self._engine.fetch.unread())
+            self._shards.leave()
+        except (redis.RedisError, OSError) as error:  # the deadline of each lease does it, when the server is back
+            log.warning(Event.BROKER_AWAY, problem=str(error), attempt=1)
 
     def turn(self, *, timeout_s: float = 0.25) -> None:
         """Do once what is due; a server that is away is asked again with the next turn."""
@@ -90,9 +101,7 @@ class Keeper:
         if self._engine.giving_up:
             released += self._engine.registry.release_all()
         try:
-            self._end(released)
-            if self._engine.giving_up:
-                self._give_up()
+            self._end_or_give_up(released)
             now_us = self._engine.clock.monotonic_us()
             for job, at_us in self._next.items():
                 if at_us <= now_us:
@@ -117,9 +126,21 @@ class Keeper:
                 self._stop.wait(0.5)
 
     def _say_stopping(self) -> None:
-        if not self._said_stopping:
-            self._said_stopping = True
-            log.info(Event.WORKER_STOPPING, held=len(self._engine.registry.held()))
+        now_us, held = self._engine.clock.monotonic_us(), len(self._engine.registry.held())
+        if self._stopping_us is None:
+            self._stopping_us = now_us
+            log.info(Event.WORKER_STOPPING, held=held)
+        elif now_us - self._stopping_us >= self._grace_us and not self._engine.giving_up:
+            self._engine.giving_up = True
+            log.warning(Event.GRACE_OVER, held=held)
+
+    def _end_or_give_up(self, released: Sequence[HeldLease]) -> None:
+        """End leases, also when the worker's time is up; then nobody waits any longer, server or no server."""
+        try:
+            self._end(released)
+        finally:
+            if self._engine.giving_up:
+                self._give_up()
 
     def _end(self, released: Sequence[HeldLease]) -> None:
         """End leases that Celery gave up: rows not begun go back at once. What fails here, the deadline does later."""

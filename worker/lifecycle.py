@@ -32,6 +32,7 @@ from worker import transport
 from worker.bell import Bell
 from worker.courier import Courier, ProviderOf
 from worker.engine import Engine
+from worker.hurry import Hurry
 from worker.keeper import Keeper
 from worker.pool import ThreadPool
 
@@ -67,6 +68,7 @@ class Lifecycle:
         self.parts = Parts(settings, url)
         self._rules: dict[str, NumberRules] = {}
         self._circuits = Circuits()
+        self._hurry = Hurry()
         self._making = threading.Lock()
 
     def connect_signals(self) -> None:
@@ -101,6 +103,7 @@ class Lifecycle:
                     parts.provider_of or self._provider,
                     send_timeout=timedelta(milliseconds=parts.settings.send_timeout_ms),
                     record_ttl_s=parts.settings.record_ttl_s,
+                    hurry=self._hurry,
                 )
             return parts.courier
 
@@ -134,6 +137,7 @@ class Lifecycle:
             engine,
             record_ttl_s=settings.record_ttl_s,
             lease_ttl_us=settings.lease_ttl_ms * 1000,
+            grace_us=settings.grace_ms * 1000,
             give_up=self._give_up,
         )
         self.parts.bell = Bell(engine, connect(self.parts.url, name="headway-bell"))
@@ -188,6 +192,7 @@ class Lifecycle:
         self.parts.engine = self.parts.keeper = self.parts.bell = None
 
     def _give_up(self) -> None:
+        self._hurry.set()
         parts = self.parts
         if parts.courier is not None and parts.courier_pid == os.getpid():
             parts.courier.give_up()
