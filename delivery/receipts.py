@@ -90,7 +90,10 @@ def receipts(number: str, rows: Sequence[Receipt], *, record_ttl_s: int, now_us:
 
     With several shards `number` is the unit that has their recipients.
     """
-    names = [keys.leased(number), keys.kept(number), keys.uncertain(number), keys.echo(number)]
+    names = [
+        keys.leased(number), keys.kept(number), keys.uncertain(number), keys.echo(number), keys.dead(number),
+        keys.deferred(number), keys.cancelled(number),
+    ]  # fmt: skip
     args: list[scripts.Argument] = ["" if now_us is None else now_us, number, record_ttl_s, _FROM]
     for row in rows:
         message_id, provider_id = row.message_id, storable(row.provider_id)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 import redis
 
+from delivery.retries import MOST_ATTEMPTS, RETRY_FOR
 from delivery.states import SETTLED, State, may_come_from
 from headway import keys
 from runtime import scripts
@@ -24,8 +26,6 @@ _FROM = json.dumps(
     {state: dict.fromkeys(sorted(may_come_from(state) & {State.UNCERTAIN}), True) for state in sorted(SETTLED)}
 )
 
-#: A message that was tried so often is dead: kept for a person.
-MOST_ATTEMPTS = 10
 
 #: Longest text that a record keeps of a provider's own words.
 REASON_CHARACTERS = 300
@@ -36,8 +36,8 @@ class Settlement:
     """What became of one row. `left`: its request left, so it used TPS and was an attempt; else its charge is refunded.
 
     `retry_ms` goes with `deferred` alone: the pause before the next try, doubled with each attempt that was made; the
-    script reads attempts and the time from the server, and calls a message dead after MOST_ATTEMPTS. Empty texts are
-    not recorded.
+    script reads attempts and the time from the server, and calls a message dead after MOST_ATTEMPTS, or when it was
+    tried for too long. Empty texts are not recorded.
     """
 
     message_id: str
@@ -75,17 +75,27 @@ class Ended:
 
 
 def settle(
-    number: str, lease_id: str, rows: Sequence[Settlement], *, record_ttl_s: int, now_us: int | None = None
+    number: str,
+    lease_id: str,
+    rows: Sequence[Settlement],
+    *,
+    record_ttl_s: int,
+    retry_for: timedelta = RETRY_FOR,
+    now_us: int | None = None,
 ) -> Call:
-    """Build the call that settles rows of a lease: each is settled once, whoever asks again; late settles are taken."""
+    """Build the call that settles rows of a lease: each is settled once, whoever asks again; late settles are taken.
+
+    `retry_for`: a message that is still tried so long after its first try is dead.
+    """
     names = [
         *keys.lanes(number), keys.meter(number), keys.window(number), keys.leases(number), keys.deadlines(number),
         keys.leased(number), keys.kept(number), keys.deferred(number), keys.uncertain(number), keys.dead(number),
-        *(keys.record(row.message_id) for row in rows),
+        keys.cancelled(number), *(keys.record(row.message_id) for row in rows),
         *(keys.sent(number, storable(row.provider_id)) for row in rows if row.provider_id),
     ]  # fmt: skip
     time = "" if now_us is None else now_us
     args: list[scripts.Argument] = [time, lease_id, number, record_ttl_s, _FROM, MOST_ATTEMPTS]
+    args.append(retry_for // timedelta(milliseconds=1))
     for row in rows:
         args += row.arguments()
     return Call(scripts.load("delivery", "settle"), names, args)
@@ -111,7 +121,8 @@ def end(
     """Build the call that ends a lease which nobody will settle: rows not begun go back, begun ones are uncertain."""
     names = [
         *keys.lanes(number), keys.meter(number), keys.window(number), keys.leases(number), keys.deadlines(number),
-        keys.leased(number), keys.kept(number), keys.uncertain(number), *(keys.record(row) for row in message_ids),
+        keys.leased(number), keys.kept(number), keys.uncertain(number), keys.cancelled(number),
+        *(keys.record(row) for row in message_ids),
     ]  # fmt: skip
     time = "" if now_us is None else now_us
     args = [time, lease_id, number, record_ttl_s, when.value, why[:REASON_CHARACTERS], *message_ids]

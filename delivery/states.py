@@ -34,23 +34,29 @@ class State(StrEnum):
     EXPIRED = "expired"
     #: Given up; kept for a person, who can retry it.
     DEAD = "dead"
+    #: A person let it go.
+    DISCARDED = "discarded"
 
 
 S = State
 
+#: What a receipt proves of a row that waits to be tried again: it was sent after all.
+_PROVEN = frozenset({S.SENT, S.DELIVERED, S.READ})
+
 #: State -> the states that may follow it.
 TRANSITIONS: Mapping[State, frozenset[State]] = {
-    S.WAITING: frozenset({S.LEASED, S.DEFERRED}),
+    S.WAITING: frozenset({S.LEASED, S.DEFERRED}) | _PROVEN,
     S.LEASED: frozenset({S.SENDING, S.WAITING, S.DEFERRED, S.EXPIRED, S.DEAD}),
     S.SENDING: frozenset({S.SENT, S.DEFERRED, S.UNCERTAIN, S.DEAD, S.WAITING}),
-    S.DEFERRED: frozenset({S.WAITING}),
-    S.UNCERTAIN: frozenset({S.SENT, S.WAITING, S.DEFERRED, S.DELIVERED, S.READ, S.FAILED, S.DEAD}),
+    S.DEFERRED: frozenset({S.WAITING}) | _PROVEN,
+    S.UNCERTAIN: frozenset({S.WAITING, S.DEFERRED, S.FAILED, S.DEAD, S.DISCARDED}) | _PROVEN,
     S.SENT: frozenset({S.DELIVERED, S.READ, S.FAILED}),
     S.DELIVERED: frozenset({S.READ, S.FAILED}),
     S.READ: frozenset(),
     S.FAILED: frozenset(),
     S.EXPIRED: frozenset(),
-    S.DEAD: frozenset({S.WAITING}),
+    S.DEAD: frozenset({S.WAITING, S.DISCARDED}) | _PROVEN,
+    S.DISCARDED: frozenset(),
 }
 
 #: What a settle may make of a row that its lease still holds, or of one that is uncertain by now.

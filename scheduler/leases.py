@@ -44,7 +44,7 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
         keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n), keys.throttle(n), *request_logs(rules),
-        keys.forecast(n),
+        keys.forecast(n), keys.cancelled(n),
     ]  # fmt: skip
     quota = rules.quota
     args = [
@@ -74,7 +74,7 @@ def begin(rules: NumberRules, lease_id: str, holder: str, token: str, *, now_us:
     n = rules.number
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
-        keys.deadlines(n), keys.leased(n), keys.throttle(n),
+        keys.deadlines(n), keys.leased(n), keys.throttle(n), keys.cancelled(n),
     ]  # fmt: skip
     args = [_time(now_us), lease_id, holder, token, rules.lease_ttl_us, rules.tps_milli, rules.guard_us]
     return Call(scripts.load("scheduler", "begin"), names, args)

@@ -4,7 +4,7 @@
 -- the provider may have them, unless a receipt has told what became of them. Running it again changes nothing.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] meter (hash)   KEYS[6] window (zset, TTL)
 -- KEYS[7] leases (hash)   KEYS[8] deadlines (zset)   KEYS[9] leased (hash)   KEYS[10] kept (hash)
--- KEYS[11] uncertain (zset)   KEYS[12..] record of each row (hash, TTL)
+-- KEYS[11] uncertain (zset)   KEYS[12] cancelled (zset, TTL)   KEYS[13..] record of each row (hash, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] number   ARGV[4] time to live of a record (s)
 -- ARGV[5] when: `expired` (only past its deadline), `unbegun` (only if it had not begun) or `ended`
 -- ARGV[6] why, for the record   ARGV[7..] message ids, as the records
@@ -17,6 +17,7 @@
 -- @include hand_back
 -- @include refund
 -- @include noted
+-- @include remember
 local now = now_us(ARGV[1])
 local lease = get_lease(KEYS[7], ARGV[2])
 if not lease then
@@ -27,7 +28,7 @@ elseif ARGV[5] == 'expired' and tonumber(redis.call('ZSCORE', KEYS[8], lease.id)
 end
 local record_of, class_of = {}, { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
 for i = 7, #ARGV do
-  record_of[ARGV[i]] = KEYS[i + 5]
+  record_of[ARGV[i]] = KEYS[i + 6]
 end
 local back, unknown, unspent = {}, {}, 0
 for _, row in ipairs(rows_of(lease)) do
@@ -42,17 +43,20 @@ for _, row in ipairs(unknown) do
   local id, step = row[1], row[3]
   local envelope = redis.call('HGET', KEYS[9], id)
   if envelope then
-    local state = noted(record_of[id], redis.call('HGET', record_of[id], 'receipt'), 'uncertain')
+    local record = record_of[id]
+    local found = redis.call('HMGET', record, 'receipt', 'history', 'first_ms')
+    local state = noted(id, record, found[1], 'uncertain', KEYS[12])
     redis.call('HDEL', KEYS[9], id)
-    redis.call('HSET', record_of[id], 'state', state, 'number', ARGV[3], 'class', class_of[step],
-      'changed_ms', int(now / 1000))
+    redis.call('HSET', record, 'state', state, 'number', ARGV[3], 'class', class_of[step],
+      'changed_ms', int(now / 1000), 'first_ms', found[3] or int(math.floor(tonumber(lease.at) / 1000)))
+    local attempts = redis.call('HINCRBY', record, 'attempts', 1)
     if state == 'uncertain' then
       redis.call('HSET', KEYS[10], id, step .. envelope)
       redis.call('ZADD', KEYS[11], int(now / 1000), id)
-      redis.call('HSET', record_of[id], 'reason', ARGV[6])
+      local entry = { at_ms = math.floor(now / 1000), state = state, attempts = attempts, reason = ARGV[6] }
+      redis.call('HSET', record, 'reason', ARGV[6], 'history', remember(found[2], entry))
     end
-    redis.call('HINCRBY', record_of[id], 'attempts', 1)
-    redis.call('EXPIRE', record_of[id], ARGV[4])
+    redis.call('EXPIRE', record, ARGV[4])
   end
 end
 refund(KEYS[5], KEYS[6], lease, unspent)

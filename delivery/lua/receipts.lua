@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- receipts: what receipts say of the number's messages, recorded; states have a rank and never go back.
--- Guarantee: a receipt changes a record once, in whatever order and how often they come. One for an uncertain row proves
--- that the provider took it: its envelope is let go. One that comes before its settle is noted in the record (`receipt`)
--- and used by the settle. A message that nobody knows is no error.
+-- Guarantee: a receipt changes a record once, in whatever order and how often they come. One for a row that is uncertain,
+-- dead, or waits to be tried again proves that the provider took it: its envelope is let go, or marked (`cancelled`), and
+-- it never leaves again. One that comes before its first settle is noted in the record (`receipt`) and used by the settle.
+-- A message that nobody knows is no error.
 -- KEYS[1] leased (hash)   KEYS[2] kept (hash)   KEYS[3] uncertain (zset)   KEYS[4] echo (zset, TTL)
--- KEYS[5..] of each receipt in turn: if it names our id, the record (hash, TTL); if it gives the provider's id, the
+-- KEYS[5] dead (zset)   KEYS[6] deferred (zset)   KEYS[7] cancelled (zset, TTL)
+-- KEYS[8..] of each receipt in turn: if it names our id, the record (hash, TTL); if it gives the provider's id, the
 --   `sent` that leads from it to ours (string, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] number, or its unit that has the recipient
 -- ARGV[3] time to live of a record (s)
@@ -17,9 +19,12 @@
 -- @include now_us
 -- @include int
 -- @include unkeep
+-- @include remember
+-- @include withdraw
+-- @include whose
 -- @include match
 local now_ms, from = int(now_us(ARGV[1]) / 1000), cjson.decode(ARGV[4])
-local reply, key = {}, 4
+local reply, key = {}, 7
 for i = 5, #ARGV, 5 do
   local receipt = { id = ARGV[i], provider_id = ARGV[i + 1], state = ARGV[i + 2], code = ARGV[i + 3], reason = ARGV[i + 4] }
   local leads_to

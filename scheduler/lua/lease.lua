@@ -7,6 +7,7 @@
 -- KEYS[11] leased (hash)   KEYS[12] deferred (zset)   KEYS[13] kept (hash)
 -- KEYS[14] throttle (hash, TTL)   KEYS[15] the account's requests   KEYS[16] those of them that went alone
 -- KEYS[17] units that want requests (three zsets, TTL)   KEYS[18] forecast (string, TTL)
+-- KEYS[19] cancelled (zset, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
 -- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
 -- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] the class table (include/classes.lua)
@@ -14,8 +15,8 @@
 -- ARGV[13] receipts that single sends bring   ARGV[14] receipts that use the allocation (comma lists)
 -- ARGV[15] are receipts told: on or off   ARGV[16..] fields that rows of one lease must agree on
 -- reply: {'grant', now, deadline, charged, when to ask again or 0 (when the doorbell rings), then per row: id, step, verdict, body}
---        {'wait', now, until or 0, because: window|debt|forecast|pace|quota|throttled|in flight|
---        empty|again}   {'refuse', now, 'paused'}
+--        {'wait', now, until or 0, because: window|debt|forecast|pace|quota|throttled|in flight|empty|again}
+--        {'refuse', now, 'paused'}
 -- @include now_us
 -- @include int
 -- @include lanes_by_step
@@ -58,7 +59,7 @@ owe(m, now)
 local t = {
   max_rows = tonumber(ARGV[9]), max_bytes = tonumber(ARGV[10]), shape_fields = fields, leased = KEYS[11],
   deferred = KEYS[12], kept = KEYS[13], rows = {}, held = {}, reply = {}, trims = {}, seen = {}, met = {},
-  taken = 0, groups = 0, members = 0, bytes = 0, moved = 0, look = m.quota ~= nil,
+  taken = 0, groups = 0, members = 0, bytes = 0, moved = 0, look = m.quota ~= nil, cancelled = marked(KEYS[19]),
 }
 local wait = { 0, 'empty' }
 for i, class in ipairs(classes(ARGV[11], a)) do

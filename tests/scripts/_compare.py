@@ -37,9 +37,10 @@ def differing_number(redis: Any, number: str, account: str, model: NumberState) 
     pipe = redis.pipeline(transaction=False)
     for name in ("push", "push-alone", "push-wanting"):
         pipe.zrange(keys.quota(account, name), 0, -1, withscores=True)
+    pipe.zrange(keys.cancelled(number), 0, -1, withscores=True)
     pipe.hgetall(keys.throttle(number))
     *logs, throttle = pipe.execute()
-    expected = (model.account.push, model.account.alone, model.account.wanting)
+    expected = (model.account.push, model.account.alone, model.account.wanting, model.cancelled)
     differs: dict[str, tuple[Any, Any]] = {
         f"log {i}": (_scores(log), expected[i]) for i, log in enumerate(logs) if _scores(log) != expected[i]
     }

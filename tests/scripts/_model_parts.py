@@ -9,8 +9,13 @@ from importlib import resources
 from typing import Any
 
 from delivery.settle import Settlement
+from delivery.states import State
 from scheduler.decisions import LeasedRow
 
+RECORD_TTL_MS = 3_600_000
+RETRY_FOR_MS = 86_400_000
+#: States of what isn't over.
+AGAIN = (State.WAITING, State.DEFERRED, State.UNCERTAIN, State.DEAD)
 EVENT_UE = 1_000_000
 SECOND_US = 1_000_000
 IN_WEIGHT = 0.1
@@ -88,6 +93,10 @@ class Record:
     """The part of a message's record that the scripts decide."""
 
     state: str
+    #: When it was begun first, if that try wasn't the last.
+    first_ms: int = 0
+    #: What a settle that came too late said of it, for the next one.
+    receipt: str = ""
     attempts: int = 0
 
 
@@ -125,6 +134,18 @@ class NumberState:
     records: dict[str, Record] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     account: Account = field(default_factory=Account)
+    #: Rows that the next lease drops, by the time they were marked.
+    cancelled: dict[str, int] = field(default_factory=dict)
+
+    def mark(self, id_: str, now_ms: int) -> None:
+        """Let a row not leave again; marks as old as a record may get go."""
+        self.cancelled[id_] = now_ms
+        self.cancelled = {id_: at for id_, at in self.cancelled.items() if at > now_ms - RECORD_TTL_MS}
+
+    def note_used(self, id_: str) -> None:
+        """The settle that a note was for has come."""
+        self.records[id_].receipt = ""
+        self.cancelled.pop(id_, None)
     throttle: Throttle | None = None
 
     @property

@@ -10,7 +10,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from delivery.settle import MOST_ATTEMPTS, Ended, Ending, Settlement
+from delivery.retries import MOST_ATTEMPTS
+from delivery.settle import Ended, Ending, Settlement
 from delivery.states import State, may_come_from
 from headway import keys
 from priorities.table import TABLE, ClassRule
@@ -18,8 +19,10 @@ from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wai
 from scheduler.leases import Begun
 from scheduler.rules import NumberRules
 from tests.scripts._model_parts import (
+    AGAIN,
     EVENT_UE,
     LOOK,
+    RETRY_FOR_MS,
     SKIPS,
     Allocation,
     Item,
@@ -152,6 +155,8 @@ class Model(Rooms):
         """Move a row that belongs elsewhere."""
         if any(row.id == item.id for row in t.rows) or item.id in self.leased or item.id in self.kept:
             pass
+        elif item.id in self.number.cancelled:
+            del self.number.cancelled[item.id]
         elif item.step not in (None, step):
             self.lanes[item.step or 0].append(item)
         elif item.verdict(now) == "send" and item.not_before > now:
@@ -209,7 +214,8 @@ class Model(Rooms):
         a = self.allocation(now)
         total, what = self.spent(now, a), f"{lease.id}:{lease.charged}"
         problem = Begun.PAUSED if self.number.paused else None
-        if problem is None and (a.rests_until or not self.begin_request(lease, now)):
+        recalled = any(id_ in self.number.cancelled for id_, _ in lease.rows)
+        if problem is None and (a.rests_until or recalled or not self.begin_request(lease, now)):
             problem = Begun.STALE
         if problem is None and lease.charged:
             if what in self.window:
@@ -237,6 +243,7 @@ class Model(Rooms):
         """Write down what became of rows."""
         lease = self.leases.get(lease_id)
         mine = {id_ for id_, _ in lease.rows} if lease else set()
+        begun = lease.at if lease and lease.state == "sending" else now
         settled: dict[str, bool] = {}
         back: list[tuple[int, Item]] = []
         reply = []
@@ -248,7 +255,8 @@ class Model(Rooms):
             elif row.message_id not in settled:
                 held = self._late(row)
                 late = held is not None
-            reply.append(self._place(row, held, late, back, now) if held else "")
+            waited = not held and row.message_id not in settled and self._sent_after_all(row, now)
+            reply.append(self._place(row, held, late, back, now, begun=begun) if held else "sent" if waited else "")
         for step, item in reversed(back):
             self.lanes[step].insert(0, item)
         if lease:
@@ -267,15 +275,36 @@ class Model(Rooms):
             return self.kept.pop(row.message_id)
         return None
 
+    def _sent_after_all(self, row: Settlement, now: int) -> bool:
+        record = self.number.records.get(row.message_id)
+        if not (record and record.first_ms and record.state in ("waiting", "deferred")):
+            return False
+        if row.state is not State.SENT or not row.left:
+            return False
+        record.state = "sent"
+        if self.deferred.pop(row.message_id, None) is not None:
+            del self.kept[row.message_id]
+        else:
+            self.number.mark(row.message_id, whole(now / 1000))
+            record.receipt = "sent"
+        return True
+
     def _place(
-        self, row: Settlement, held: tuple[int, Item], late: bool, back: list[tuple[int, Item]], now: int
+        self, row: Settlement, held: tuple[int, Item], late: bool, back: list[tuple[int, Item]], now: int, *, begun: int
     ) -> str:
         record = self.number.records.setdefault(row.message_id, Record(""))
         if row.left and not late:
             record.attempts += 1
         attempts = record.attempts if row.left else 0
         state, at = row.state, now / 1000
-        if state is State.DEFERRED and attempts >= MOST_ATTEMPTS:
+        if record.receipt:
+            state = State(record.receipt)
+            self.number.note_used(row.message_id)
+        first_ms = record.first_ms or begun // 1000
+        if state in AGAIN:
+            record.first_ms = first_ms
+        too_long = state in (State.WAITING, State.DEFERRED) and at - first_ms >= RETRY_FOR_MS
+        if too_long or (state is State.DEFERRED and attempts >= MOST_ATTEMPTS):
             state = State.DEAD
         elif state is State.DEFERRED:
             at += min(3_600_000, (row.retry_ms or 0) * 2 ** max(0, attempts - 1))
@@ -299,10 +328,14 @@ class Model(Rooms):
         unknown = [id_ for id_, charged in lease.rows if begun and charged]
         back = [(id_, charged) for id_, charged in lease.rows if id_ not in unknown]
         for id_ in unknown:
-            self.kept[id_] = self.leased.pop(id_)
-            self.uncertain[id_] = whole(now / 1000)
+            held = self.leased.pop(id_)
             record = self.number.records.setdefault(id_, Record(""))
-            record.state, record.attempts = "uncertain", record.attempts + 1
+            record.attempts, record.first_ms = record.attempts + 1, record.first_ms or lease.at // 1000
+            if record.receipt:
+                record.state = record.receipt
+                self.number.note_used(id_)
+            else:
+                self.kept[id_], self.uncertain[id_], record.state = held, whole(now / 1000), "uncertain"
         self.refund(lease, sum(charged for _, charged in back))
         self._hand_back([id_ for id_, _ in back])
         del self.leases[lease_id]

@@ -205,14 +205,24 @@ def test_looking_changes_nothing(stage: Stage) -> None:
     assert everything(stage.redis) == before
 
 
-@pytest.mark.parametrize("state", [State.DEAD, State.EXPIRED])
-def test_what_was_given_up_stays_so(stage: Stage, state: State) -> None:
-    """The table has no way on from there but a person's."""
+def test_what_expired_stays_so(stage: Stage) -> None:
+    """The table has no way on from there."""
     sending(stage, "a")
-    stage.settle("L", Settlement("a", state))
+    stage.settle("L", Settlement("a", State.EXPIRED))
     before = everything(stage.redis)
     assert come(stage, "a", State.DELIVERED) == [None]
     assert everything(stage.redis) == before
+
+
+@pytest.mark.parametrize("state", [State.SENT, State.DELIVERED, State.READ])
+def test_what_was_given_up_and_was_sent_after_all_can_not_be_retried(stage: Stage, state: State) -> None:
+    """An earlier try did arrive: nothing is left that a person could send once more. That one failed is no news."""
+    sending(stage, "a")
+    stage.settle("L", Settlement("a", State.DEAD, code="402"))
+    assert come(stage, "a", State.FAILED) == [None]
+    assert come(stage, "a", state) == [state]
+    assert stage.record("a")["state"] == state
+    assert not stage.redis.exists(keys.dead(NUMBER), keys.kept(NUMBER), keys.cancelled(NUMBER))
 
 
 # ---------------------------------------------------------------------------------------------------------- uncertain

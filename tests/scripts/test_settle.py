@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from delivery.settle import MOST_ATTEMPTS, Settlement
+from delivery.retries import MOST_ATTEMPTS
+from delivery.settle import Settlement
 from delivery.states import State
 from headway import keys
 from tests.scripts.stage import NUMBER, RECORD_TTL_S, Stage, everything

@@ -11,12 +11,23 @@ local function said(from, most, fields)
   end
 end
 
--- place(state, id, held, try, fields, back): the envelope's new place; returns the state, which is dead after too many
--- tries. An envelope lives on while somebody may still send it; `back` gathers those for the head of their lanes.
+-- over(state, try): why a row isn't tried again that should be: too often, or for too long; a row that was taken back
+-- without leaving burns no attempt, but its time runs.
+local function over(state, try)
+  if state == 'deferred' and try.attempts >= tonumber(ARGV[6]) then
+    return 'attempts'
+  elseif (state == 'deferred' or state == 'waiting') and try.now_ms - try.since_ms >= tonumber(ARGV[7]) then
+    return 'time'
+  end
+end
+
+-- place(state, id, held, try, fields, back): the envelope's new place; returns the state, which is dead when its tries are
+-- over. An envelope lives on while somebody may still send it; `back` gathers those for the head of their lanes.
 -- A pause doubles with each attempt, to an hour at the most.
 local function place(state, id, held, try, fields, back)
   local at = try.now_ms
-  if state == 'deferred' and try.attempts >= tonumber(ARGV[6]) then
+  try.gave_up = over(state, try)
+  if try.gave_up then
     state = 'dead'
   elseif state == 'deferred' then
     at = at + math.min(3600000, try.retry_ms * 2 ^ math.max(0, try.attempts - 1))
@@ -52,15 +63,5 @@ local function finish(lease, settled, unspent)
   elseif #rest < #rows then
     lease.rows_json = cjson.encode(rest)
     put_lease(KEYS[7], lease)
-  end
-end
-
--- began(lease, fields): when it began, and whether to a group, so that a receipt tells how long it took.
-local function began(lease, fields)
-  if lease.state == 'sending' then
-    fields[#fields + 1], fields[#fields + 2] = 'begun_ms', int(tonumber(lease.at) / 1000)
-  end
-  if lease.group then
-    fields[#fields + 1], fields[#fields + 2] = 'group', '1'
   end
 end

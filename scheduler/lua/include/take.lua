@@ -1,10 +1,14 @@
 -- take(lane, lanes, now, t, room): move rows from the head of a lane into the lease that `t` builds; false: it is closed.
--- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, rows, held, reply, seen, met, taken, bytes, moved}
+-- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, cancelled, rows, held, reply, seen, met, taken, bytes, moved}
 -- A lease is of one shape and has no recipient twice, so the first row that differs closes it and stays where it is. Where
 -- the provider takes few requests (t.look), it is set aside instead, and with it whatever goes to the same recipient: the
 -- rows behind it may fill the request. The next lease begins with what was set aside: it is at the head again.
 -- Rows looked at beyond those that may leave: expired and refused ones go without room.
 local SKIPS, LOOK = 8, 100
+-- marked(cancelled): its key, or false when no row is marked there.
+local function marked(cancelled)
+  return redis.call('EXISTS', cancelled) == 1 and cancelled
+end
 local function judge(t, raw, step, now)
   local read, row = pcall(facts, raw, t.shape_fields)
   if not read then
@@ -38,6 +42,8 @@ local function take(lane, lanes, now, t, room)
     if t.seen[row.id] or redis.call('HEXISTS', t.leased, row.id) == 1
       or any_kept and redis.call('HEXISTS', t.kept, row.id) == 1 then
       t.moved = t.moved + 1 -- the same id twice is one message
+    elseif t.cancelled and redis.call('ZREM', t.cancelled, row.id) == 1 then
+      t.moved = t.moved + 1 -- it was sent after all, or somebody took it back: its record says so
     elseif row.step ~= lane.step then
       redis.call('LPUSH', lanes[row.step], raw)
       t.moved = t.moved + 1
