@@ -78,7 +78,7 @@ class Foresight(Meter):
             return
         f, now = m.foreseen.forecast, m.now
         if f.owed < 1:
-            if f.owed > 0 and now - m.foreseen.since > a.window_us / 2:
+            if m.foreseen.since > now or (f.owed > 0 and now - m.foreseen.since > a.window_us / 2):
                 self.forecast = f
             return
         events = math.floor(f.owed)

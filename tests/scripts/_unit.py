@@ -53,8 +53,8 @@ class Unit:
         return self.world.now
 
     def allow(self) -> None:
-        """Note what may leave from now on."""
-        self.allowed.append((self.world.true_us, self.model.allocation(self.now).events))
+        """Note what may leave from now on; a provider's throttle answers only lower it, for a while."""
+        self.allowed.append((self.world.true_us, max(1, self.model.setting("tps_milli") // 1000)))
 
     # --- moves
 

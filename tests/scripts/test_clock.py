@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from scheduler import throttle
-from scheduler.decisions import Because
+from scheduler.decisions import Because, Grant
 from scheduler.rules import Quota
 from tests.scripts.stage import SECOND, Stage
 
@@ -82,3 +82,15 @@ def test_requests_of_the_future_count_as_made_now(stage: Stage) -> None:
     assert (wait.because, wait.until_us - stage.now_us) == (Because.QUOTA, 61 * SECOND)
     stage.later(ms=61_000)
     assert stage.ids() == ["c"]
+
+
+def test_what_is_foreseen_goes_on_from_the_new_time(stage: Stage) -> None:
+    """The second group is sent when the receipts of the first have been worked off, wherever the clock was."""
+    stage.push("a", "b", to=None, group_id="group", group_members=200)
+    assert stage.ids() == ["a"]
+    stage.later(ms=-DAY_MS)
+    for _ in range(60):
+        stage.later(ms=1000)
+        if isinstance(stage.lease(), Grant):
+            return
+    raise AssertionError("it never left")

@@ -5,7 +5,8 @@ local function owe(m, now)
   local f = m.forecast and m.forecast.f
   if not f or f[7] < 1 then
     -- Parts of an event are kept, or they would be lost with the window that they came in.
-    if f and f[7] > 0 and now - m.forecast.since > m.window_us / 2 then
+    -- After a clock was set back time goes on from now, or nothing would ever be worked off.
+    if f and (m.forecast.since > now or f[7] > 0 and now - m.forecast.since > m.window_us / 2) then
       put_forecast(KEYS[18], f)
     end
     return
