@@ -1,11 +1,11 @@
 """What does each class get, and which goes first?
 
-| class | kombu priority | leaves free of TPS | paced | floor |
+| class | kombu priority | its part of headroom and calm | paced | floor |
 | --- | --- | --- | --- | --- |
-| urgent | 0 | nothing: it may take all that is left | no | yes |
-| high | 3 | half of the headroom | yes | yes |
-| normal | 6 | the headroom | yes | no |
-| bulk | 9 | the headroom | yes | no |
+| urgent | 0 | none: it may take all that is left | no | yes |
+| high | 3 | half | yes | yes |
+| normal | 6 | all | yes | no |
+| bulk | 9 | all | yes | no |
 
 Paced classes leave evenly, so that an urgent message finds room after at most about one interval. Classes with a floor
 share HEADWAY_FLOOR of the TPS that they may use even when inbound and receipts fill all of it.
@@ -20,7 +20,7 @@ from headway.classes import MessageClass
 
 @dataclass(frozen=True, slots=True)
 class ClassRule:
-    """How a class shares a number: `headroom_share_ppm` is its part of HEADWAY_HEADROOM, in millionths."""
+    """How a class shares a number: `headroom_share_ppm` is its millionths of HEADWAY_HEADROOM and HEADWAY_CALM."""
 
     class_: MessageClass
     headroom_share_ppm: int

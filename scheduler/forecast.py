@@ -28,7 +28,7 @@ window
 
     s(h) + E(h) + z sqrt(E(h)) + n <= TPS
 
-where `z` is 5 times the headroom: what comes is about Poisson, so its deviation is the root of its mean. Where a
+where `z` is 5 times the calm: what comes is about Poisson, so its deviation is the root of its mean. Where a
 request quota makes batches, only the last two quarters are looked at: what a batch leaves free isn't used before the
 next one. One that is alone in its window may always leave: a slow number has room for no more. And at longer horizons
 `behind + E(h) <= TPS (h + 0.5 s)`. A group send, whose own receipts alone overrun the container, goes when nothing else
@@ -56,7 +56,7 @@ EVIDENCE_GROUPS = 512.0
 #: Over which the rate of inbound messages is averaged.
 INBOUND_US = 60_000_000.0
 
-#: How many deviations are kept free, for each unit of headroom.
+#: How many deviations are kept free, for each unit of calm.
 DEVIATIONS = 5.0
 
 #: Parts of the window, and longer horizons in microseconds.
@@ -220,12 +220,12 @@ class Forecast:
         behind = max(behind, self.behind)
         return max(0.0, *((behind + self.expected(e, us)) * 1000 / tps_milli - us / 1e6 for us in FAR_US))
 
-    def fits(self, e: Expects, staying: Mapping[float, float], *, window_us: int, events: int, headroom: float) -> int:
+    def fits(self, e: Expects, staying: Mapping[float, float], *, window_us: int, events: int, calm: float) -> int:
         """Return how many single sends may leave by the near test; `staying`: `s(h)` for each of NEAR or NEAR_BATCH."""
         free = float(events)
         for part, stays in staying.items():
             comes = self.expected(e, part * window_us)
-            free = min(free, events - stays - comes - DEVIATIONS * headroom * sqrt(comes))
+            free = min(free, events - stays - comes - DEVIATIONS * calm * sqrt(comes))
         return max(0, floor(free))
 
     def pack(self) -> bytes:

@@ -132,7 +132,8 @@ def _limits(live: Live, settings: Settings, number: str, standings: Sequence[Sta
     )
     window = f"events in {first['window_us'] / US:g} s"
     yield Limit(limit="window", value=first["events"], unit=window, used=most("spent"), source="tps, guard")
-    yield of.setting("headroom", own.headroom_ppm, "of the TPS", used=most("headroom_ppm") / US)
+    yield of.setting("headroom", own.headroom_ppm, "of the TPS", used=round(most("reserve") / first["events"], 6))
+    yield of.setting("calm", own.calm_ppm, "of the TPS", used=most("calm_ppm") / US)
     yield of.setting("floor", own.floor_ppm, "of the TPS")
     behind = most("behind") / US
     yield Limit(limit="debt", value=first["events"], unit="events behind", used=round(behind, 3), source="tps")
@@ -140,7 +141,7 @@ def _limits(live: Live, settings: Settings, number: str, standings: Sequence[Sta
         foreseen, calm = most("foreseen_ms") / 1000, first["calm_ms"] / 1000
         yield Limit(limit="forecast", value=calm, unit="s behind, foreseen", used=foreseen, source="receipts to come")
     pace = standings[0].rooms[-1].interval_us / 1000
-    yield Limit(limit="pace", value=round(pace, 1), unit="ms from row to row", source="tps, headroom")
+    yield Limit(limit="pace", value=round(pace, 1), unit="ms from row to row", source="tps, calm")
     if "quota" in first:
         yield of.setting("push_per_minute", own.push_per_minute, "requests a minute", used=most("requests"))
     yield of.setting(

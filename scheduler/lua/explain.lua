@@ -28,7 +28,7 @@ m.spent = m.spent + (m.owed or 0)
 local u = uncontrolled(KEYS[7], now)
 local facts = {
   tps_milli = a.tps_milli, events = a.events, window_us = a.window_us, leases = redis.call('HLEN', KEYS[9]),
-  spent = m.spent, sends = m.sends, behind = m.behind, headroom_ppm = m.headroom, uncontrolled = u.mean,
+  spent = m.spent, sends = m.sends, behind = m.behind, reserve = m.reserve, calm_ppm = m.calm, uncontrolled = u.mean,
   pace_at = m.pace_at, floor_at = m.floor_at, allowed_milli = a.allowed_milli, rests_until = a.rests_until,
 }
 if m.quota then

@@ -99,7 +99,7 @@ class Foresight(Meter):
             return 0, seen.hold(m, a, CALM_S)
         for part in NEAR_BATCH if m.quota else NEAR:
             comes = seen.forecast.expected(seen.expects, part * a.window_us)
-            free = a.events - self._staying(m, a, part) - comes - DEVIATIONS * m.headroom / 1e6 * math.sqrt(comes)
+            free = a.events - self._staying(m, a, part) - comes - DEVIATIONS * m.calm / 1e6 * math.sqrt(comes)
             fits = min(fits, max(int(m.spent < 1), math.floor(free)))
         return (fits, 0) if fits >= 1 else (0, m.now + 50_000)
 

@@ -35,8 +35,7 @@ SLACK_US = int(constant("room.lua", "SLACK_US"))
 GATHER_US = int(constant("room.lua", "GATHER_US"))
 LATE_US = int(constant("turn.lua", "LATE_US"))
 HANDOVER_US = int(constant("turn.lua", "HANDOVER_US"))
-HEADROOM_MEMORY_US = int(constant("measure.lua", "HEADROOM_MEMORY_US"))
-DEVIATIONS = constant("measure.lua", "DEVIATIONS")
+CALM_MEMORY_US = int(constant("measure.lua", "CALM_MEMORY_US"))
 
 
 def whole(number: float) -> int:
@@ -146,6 +145,7 @@ class NumberState:
         """The settle that a note was for has come."""
         self.records[id_].receipt = ""
         self.cancelled.pop(id_, None)
+
     throttle: Throttle | None = None
 
     @property
@@ -183,11 +183,11 @@ class Uncontrolled:
         square = math.floor((self.square + (self.count**2 * EVENT_UE - self.square) * IN_WEIGHT) * idle)
         return Uncontrolled(second, 0, mean, square)
 
-    def needs(self, headroom_ppm: int, events: int) -> int:
-        """Return the headroom: what such events may need, but no more than is set."""
+    def reserved(self, headroom_ppm: int, events: int) -> int:
+        """Return how many events are kept for such: what they need, but no more than is set, and one is left."""
         deviation = math.sqrt(max(0.0, self.square / 1e6 - (self.mean / 1e6) ** 2))
-        expected = max(self.count, math.ceil(self.mean / 1e6 + DEVIATIONS * deviation))
-        return math.floor(min(headroom_ppm, math.ceil(expected * 1e6 / events)))
+        most = max(1, math.floor(events * headroom_ppm / 1e6)) if headroom_ppm else 0
+        return min(most, math.floor(self.mean / 1e6 + deviation), events - 1)
 
 
 @dataclass(slots=True)
@@ -198,7 +198,8 @@ class Measured:
     spent: int
     sends: int
     behind: float
-    headroom: int
+    reserve: int
+    calm: int
     pace_at: float
     floor_at: int
     by_floor: int = 0

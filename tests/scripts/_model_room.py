@@ -12,10 +12,10 @@ from scheduler.rules import NumberRules
 from tests.scripts._model_forecast import Foresight
 from tests.scripts._model_meter import CALM_S
 from tests.scripts._model_parts import (
+    CALM_MEMORY_US,
     EVENT_UE,
     GATHER_US,
     HANDOVER_US,
-    HEADROOM_MEMORY_US,
     LATE_US,
     SECOND_US,
     SLACK_US,
@@ -53,10 +53,11 @@ class Rooms(Foresight):
     def measure(self, now: int, a: Allocation) -> Measured:
         """Return the meter as it stands."""
         spent = self.spent(now, a)
-        recently = self.uncontrolled_at is not None and now - self.uncontrolled_at < HEADROOM_MEMORY_US
+        recently = self.uncontrolled_at is not None and now - self.uncontrolled_at < CALM_MEMORY_US
         flow = self.uncontrolled.at(now)
-        headroom = flow.needs(self.setting("headroom_ppm"), a.events) if recently else 0
-        slowest = a.window_us / max(1, math.floor(a.events - a.events * headroom / 1e6))
+        reserve = flow.reserved(self.setting("headroom_ppm"), a.events)
+        calm = self.setting("calm_ppm") if recently else 0
+        slowest = a.window_us / max(1, math.floor(a.events - a.events * calm / 1e6))
         times = (self.slot_at or 0, self.batch_at or 0, a.window_us, flow.mean)
         quota = slots(self.number.account, self._name(), self.quota_limit(), now, times)
         gather = quota.gather_us if quota else 0
@@ -64,7 +65,7 @@ class Rooms(Foresight):
         if pace_at > now + SLACK_US + slowest + 1:
             pace_at = now
         behind = self.behind(now, a)
-        m = Measured(now, spent, self.sends(), behind, headroom, pace_at, self.floor_at, quota=quota)
+        m = Measured(now, spent, self.sends(), behind, reserve, calm, pace_at, self.floor_at, quota=quota)
         self.foresee(a, m)
         return m
 
@@ -100,11 +101,15 @@ class Rooms(Foresight):
         return self._admitted(rule, room, a, m)
 
     def _bounded(self, rule: ClassRule, now: int, a: Allocation, m: Measured) -> Room:
-        cap = max(1, math.floor(a.events - a.events * m.headroom * rule.headroom_share_ppm / 1e12))
+        cap = max(1, math.floor(a.events - a.events * m.calm * rule.headroom_share_ppm / 1e12))
         interval = a.window_us / cap
-        fits = min(cap - m.spent, math.floor(a.events - m.behind / EVENT_UE))
-        if cap - m.spent < 1:
-            return Room(0, self._leaves_at(now, a, m.spent + 1 - cap), Because.WINDOW, interval)
+        left, sends = cap - m.spent, a.events - math.ceil(m.reserve * rule.headroom_share_ppm / 1e6) - m.sends
+        fits = min(left, sends, math.floor(a.events - m.behind / EVENT_UE))
+        if min(left, sends) < 1:
+            ends = self._leaves_at(now, a, 1 - left) if left < 1 else now
+            if sends < 1:
+                ends = max(ends, self._leaves_at(now, a, 1 - sends, sends=True))
+            return Room(0, ends, Because.WINDOW, interval)
         if fits < 1:
             until = now + math.ceil((m.behind - (a.events - 1) * EVENT_UE) * 1000 / a.tps_milli)
             return Room(0, until, Because.DEBT, interval)
@@ -116,11 +121,13 @@ class Rooms(Foresight):
             fits = min(fits, by_pace)
         return Room(fits, 0, Because.EMPTY, interval)
 
-    def _leaves_at(self, now: int, a: Allocation, events: int) -> int:
+    def _leaves_at(self, now: int, a: Allocation, events: int, *, sends: bool = False) -> int:
         ends = now
         inside = ((at, what.encode()) for what, at in self.window.items() if at > now - a.window_us)
         for at, what in sorted(inside)[:50]:
-            events, ends = events - int(what.rsplit(b":", 1)[1]), at + a.window_us
+            ends = at + a.window_us
+            if not (sends and what.startswith(b"headway:seen:")):
+                events -= int(what.rsplit(b":", 1)[1])
             if events <= 0:
                 break
         return ends

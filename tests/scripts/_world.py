@@ -37,6 +37,7 @@ ACCOUNT = "0123456789abcdef"
 RULES: dict[str, list[Any]] = {
     "tps_milli": TPS,
     "headroom_ppm": [0, 100_000, 500_000],
+    "calm_ppm": [0, 0, 100_000, 500_000],
     "floor_ppm": [0, 100_000, 300_000],
     "counts": [("send", "inbound", "delivered", "read"), ("send", "inbound")],
     "in_flight": [2, 6],
@@ -51,6 +52,7 @@ RULES: dict[str, list[Any]] = {
 TUNES: dict[str, list[Any]] = {
     "tps_milli": TPS,
     "headroom_ppm": [0, 50_000, 400_000],
+    "calm_ppm": [0, 50_000, 400_000],
     "floor_ppm": [0, 250_000],
     "in_flight": [1, 4],
     "guard_us": [0, 5000, 500_000],

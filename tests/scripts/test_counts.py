@@ -30,7 +30,7 @@ def test_a_kind_that_is_charged_fills_the_window_beside_one_that_is_not(redis: r
 
 
 def test_the_headroom_is_no_more_than_what_comes_in_needs(redis: redis_py.Redis) -> None:
-    """Of 80 TPS a quarter may be kept: a message now and then keeps one event free, a stream of them all twenty."""
+    """Of 80 TPS a quarter may be kept: a message now and then keeps nothing free, a stream of them all twenty."""
 
     def most_in_a_second(stage: Stage) -> int:
         stage.push(*(f"m{stage.now_us}-{index}" for index in range(100)), class_="bulk")
@@ -44,7 +44,7 @@ def test_the_headroom_is_no_more_than_what_comes_in_needs(redis: redis_py.Redis)
     stage = Stage(redis, tps=80, headroom=0.25)
     stage.count("once")
     stage.later(ms=30_000)
-    assert most_in_a_second(stage) == 79
+    assert most_in_a_second(stage) == 80
     for second in range(20):
         stage.count(*(f"in{second}-{index}" for index in range(30)))
         stage.later(ms=1000)

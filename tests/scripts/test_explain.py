@@ -36,7 +36,8 @@ steps = st.lists(
         st.tuples(
             st.just("change"),
             st.sampled_from(
-                [{"tps_milli": "3000"}, {"headroom_ppm": "0"}, {"headroom_ppm": "500000"}, {"floor_ppm": "0"},
+                [{"tps_milli": "3000"}, {"headroom_ppm": "0"}, {"headroom_ppm": "500000"}, {"calm_ppm": "300000"},
+                 {"floor_ppm": "0"},
                  {"floor_ppm": "400000"}, {"in_flight": "2"}, {"guard_us": "300000"}, {"push_per_minute": "6"},
                  {"tps_milli": "", "in_flight": "", "push_per_minute": ""}]
             ),
@@ -49,6 +50,7 @@ rules = st.fixed_dictionaries(
     {
         "tps_milli": st.sampled_from([200, 1000, 5000, 10_000, 20_000]),
         "headroom_ppm": st.sampled_from([0, 100_000, 500_000]),
+        "calm_ppm": st.sampled_from([0, 100_000, 500_000]),
         "floor_ppm": st.sampled_from([0, 100_000, 500_000]),
         "in_flight": st.sampled_from([3, 1000]),
         "guard_us": st.sampled_from([0, 20_000]),

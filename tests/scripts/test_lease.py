@@ -51,39 +51,90 @@ def test_one_event_always_fits(redis: redis_py.Redis, tps: float, window_ms: flo
     assert stage.ids() == ["b"]
 
 
-def test_headroom_is_kept_only_while_something_uncontrolled_was_seen(stage: Stage) -> None:
-    """A number that nobody writes to uses all of its TPS; an inbound message keeps a tenth free for ten minutes."""
-    stage.push(*(f"m{i}" for i in range(200)), class_="normal")
+def stream(stage: Stage, *, per_second: int, seconds: int = 20) -> None:
+    """Let so many messages come in every second."""
+    for _ in range(seconds):
+        stage.count(*(f"in{stage.now_us}-{index}" for index in range(per_second)))
+        stage.later(ms=1000)
 
-    def most_in_a_second() -> int:
-        out = 0
-        for _ in range(100):
-            out += len(stage.drain())
-            stage.later(ms=10)
-        return out
 
-    assert most_in_a_second() == 10
+def most_in_a_second(stage: Stage, class_: str = "normal") -> int:
+    """Send what may leave, every 10 ms of a second, and forget the rest."""
+    stage.push(*(f"m{stage.now_us}-{index}" for index in range(40)), class_=class_)
+    out = 0
+    for _ in range(100):
+        out += len(stage.drain())
+        stage.later(ms=10)
+    stage.redis.delete(*keys.lanes(NUMBER))
+    return out
+
+
+def test_headroom_is_kept_only_while_what_comes_in_needs_it(stage: Stage) -> None:
+    """Of 10 TPS a tenth is kept while two messages a second come in; none for a single one, and none a minute later."""
+    assert most_in_a_second(stage) == 10
     stage.later(ms=2000)
     stage.count("in")
     stage.later(ms=2000)
-    assert most_in_a_second() == 9
+    assert most_in_a_second(stage) == 10
+    stream(stage, per_second=2)
+    stage.later(ms=2000)
+    assert most_in_a_second(stage) == 9
+    stage.later(ms=60_000)
+    assert most_in_a_second(stage) == 10
+
+
+def test_headroom_is_used_by_what_it_is_kept_for(redis: redis_py.Redis) -> None:
+    """Of 20 TPS five are kept for what comes in: four messages leave room for 15 sends, eight for twelve."""
+    stage = Stage(redis, tps=20, headroom=0.25)
+    stream(stage, per_second=8)
+    for inbound, sends in ((0, 15), (4, 15), (5, 15), (8, 12)):
+        stage.later(ms=1500)
+        stage.count(*(f"now{inbound}-{index}" for index in range(inbound)))
+        assert most_in_a_second(stage) == sends, inbound
+
+
+def test_what_waits_for_headroom_alone_waits_until_a_send_leaves_the_window(redis: redis_py.Redis) -> None:
+    """Messages that came in before it leave the window sooner, and make no room."""
+    stage = Stage(redis, tps=20, headroom=0.25)
+    stream(stage, per_second=8)
+    stage.later(ms=1500)
+    stage.count("one", "two")
+    stage.later(ms=100)
+    stage.push(*(f"high{index}" for index in range(40)), class_="normal")
+    first, out = stage.now_us, stage.lease()
+    while not (isinstance(out, Wait) and out.because is Because.WINDOW):
+        stage.now_us = max(stage.now_us, out.until_us if isinstance(out, Wait) else 0)
+        out = stage.lease()
+    assert isinstance(out, Wait)
+    assert (out.because, out.until_us) == (Because.WINDOW, first + SECOND)
+
+
+def test_calm_stays_free_whatever_uses_the_rest(redis: redis_py.Redis) -> None:
+    """Of 20 TPS a fifth stays free while anything comes in, for ten minutes after; urgent leaves nothing free."""
+    stage = Stage(redis, tps=20, headroom=0, calm_ppm=200_000)
+    assert most_in_a_second(stage) == 20
+    stage.later(ms=2000)
+    stage.count("in")
+    stage.later(ms=2000)
+    assert most_in_a_second(stage) == 16
+    stage.later(ms=1500)
+    stage.count(*(f"more{index}" for index in range(6)))
+    assert most_in_a_second(stage) == 10
+    stage.later(ms=1500)
+    assert most_in_a_second(stage, "high") == 18
+    stage.later(ms=1500)
+    assert most_in_a_second(stage, "urgent") == 20
     stage.later(ms=600_000)
-    assert most_in_a_second() == 10
+    assert most_in_a_second(stage) == 20
 
 
 def test_headroom_by_class(redis: redis_py.Redis) -> None:
     """Of 20 TPS with half of it kept, bulk and normal get 10, high gets 15 and urgent all 20."""
     stage = Stage(redis, tps=20, headroom=0.5)
-    stage.count(*(f"in{index}" for index in range(30)), age_ms=5000)
     for class_, fits in (("bulk", 10), ("normal", 10), ("high", 15), ("urgent", 20)):
-        stage.later(ms=3000)
-        stage.push(*(f"{class_}{i}" for i in range(40)), class_=class_)
-        out: list[str] = []
-        for _ in range(99):
-            out += stage.drain()
-            stage.later(ms=10)
-        assert len(out) == fits, class_
-        stage.redis.delete(*keys.lanes(NUMBER))
+        stream(stage, per_second=12)
+        stage.later(ms=1500)
+        assert most_in_a_second(stage, class_) == fits, class_
 
 
 def test_debt_holds_sends_back_until_the_container_has_caught_up(stage: Stage) -> None:

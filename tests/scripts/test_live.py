@@ -117,14 +117,16 @@ def test_live_values_hold_at_the_next_lease_on_the_backlog_too(stage: Stage) -> 
     assert isinstance(stage.lease(), Refuse)
 
 
-def test_live_headroom_and_floor_hold_at_the_next_lease(stage: Stage) -> None:
-    """Whatever the environment says: headroom up to what comes in needs, a floor where there was none."""
+def test_live_headroom_calm_and_floor_hold_at_the_next_lease(stage: Stage) -> None:
+    """Whatever the environment says: headroom up to what comes in needs, calm, a floor where there was none."""
     stage.change(tps_milli=20_000, headroom_ppm=0, floor_ppm=0)
     stage.count(*(f"e{i}" for i in range(8)))
     stage.later(ms=1000)
-    stage.push(*(f"b{i}" for i in range(40)), class_="bulk")
-    change(stage, headroom="0.4", floor="0")
+    stage.push(*(f"b{i}" for i in range(80)), class_="bulk")
+    change(stage, calm="0.4", floor="0")
     assert _in_a_second(stage) == 12
+    change(stage, calm="0", headroom="0.4")
+    assert _in_a_second(stage) == 18
     change(stage, headroom="0")
     assert _in_a_second(stage) == 20
     stage.count(*(f"f{i}" for i in range(100)))

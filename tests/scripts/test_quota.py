@@ -134,12 +134,12 @@ def test_a_person_may_set_the_quota_while_it_runs(redis: redis_py.Redis) -> None
 
 def test_bulk_waits_for_a_full_batch_and_urgent_leaves_at_once(redis: redis_py.Redis) -> None:
     """After a batch that filled the window nothing leaves; what is spare then belongs to who can't wait."""
-    stage = with_quota(redis, headroom=0.5)
+    stage = with_quota(redis, calm_ppm=500_000)
     stage.push(*(f"m{i}" for i in range(30)), class_="bulk")
     assert stage.ids() == ["m0"]  # a number of which nothing is known begins with one
     stage.later(ms=1500)
-    stage.count("in1", "in2")  # so that headroom is kept
-    assert len(stage.ids()) >= 5
+    stage.count("in1", "in2")  # so that calm is kept
+    assert len(stage.ids()) == 3
     stage.later(ms=300)
     stage.push("u", class_="urgent")
     assert stage.ids() == ["u"]

@@ -68,15 +68,15 @@ def test_longer_horizons_expect_more(horizons: list[int], sends: int) -> None:
 
 
 @given(st.lists(st.floats(0, 10), min_size=4, max_size=4), st.floats(0, 0.9), st.floats(0, 0.9))
-def test_more_headroom_never_lets_more_leave(staying: list[float], one: float, other: float) -> None:
-    """Headroom is a dial, and with nothing on its way the window alone decides."""
+def test_more_calm_never_lets_more_leave(staying: list[float], one: float, other: float) -> None:
+    """Calm is a dial, and with nothing on its way the window alone decides."""
     forecast = told()
     forecast.send(10)
     few, many = sorted((one, other), reverse=True)
     stays = dict(zip(NEAR, staying, strict=True))
-    fits = [forecast.fits(BOTH, stays, window_us=SECOND, events=10, headroom=h) for h in (few, many)]
+    fits = [forecast.fits(BOTH, stays, window_us=SECOND, events=10, calm=h) for h in (few, many)]
     assert fits[0] <= fits[1]
-    assert told().fits(BOTH, stays, window_us=SECOND, events=10, headroom=few) == max(0, math.floor(10 - max(staying)))
+    assert told().fits(BOTH, stays, window_us=SECOND, events=10, calm=few) == max(0, math.floor(10 - max(staying)))
 
 
 def test_a_number_that_was_never_told_of_a_receipt_expects_none_from_single_sends() -> None:

@@ -72,7 +72,7 @@ local function ahead(m, class, now, fits)
   local least = m.spent < 1 and 1 or 0
   for _, part in ipairs(m.quota and NEAR_BATCH or NEAR) do
     local comes = expected(m.forecast.f, m.forecast.e, part * m.window_us)
-    local free = m.events - staying(m, now, part) - comes - DEVIATIONS * m.headroom / 1e6 * math.sqrt(comes)
+    local free = m.events - staying(m, now, part) - comes - DEVIATIONS * m.calm / 1e6 * math.sqrt(comes)
     fits = math.min(fits, math.max(least, math.floor(free)))
   end
   if fits < 1 then

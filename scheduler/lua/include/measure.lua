@@ -1,22 +1,24 @@
 -- The meter as a lease sees it: these work on the KEYS and ARGV of lease.lua.
 
--- Headroom is kept while something that can't be refused was seen in the last ten minutes, and no more of it than such
--- events may need: their mean a second and three deviations, or what came in this second.
-local HEADROOM_MEMORY_US, DEVIATIONS = 600000000, 3
-local function needed(a, now)
-  local u = uncontrolled(KEYS[7], now)
-  local deviation = math.sqrt(math.max(0, u.square / 1e6 - (u.mean / 1e6) ^ 2))
-  local events = math.max(u.count, math.ceil(u.mean / 1e6 + DEVIATIONS * deviation))
-  return math.floor(math.min(a.live.headroom_ppm or tonumber(ARGV[7]), math.ceil(events * 1e6 / a.events)))
+-- reserved(a, now): events kept for what can't be refused: headroom, and no more than such events need a second, their
+-- mean and one deviation. A share of less than one event keeps one; one is always left for a send.
+local function reserved(a, now)
+  local ppm, u = a.live.headroom_ppm or tonumber(ARGV[7]), uncontrolled(KEYS[7], now)
+  local needed = u.mean / 1e6 + math.sqrt(math.max(0, u.square / 1e6 - (u.mean / 1e6) ^ 2))
+  local most = ppm > 0 and math.max(1, math.floor(a.events * ppm / 1e6)) or 0
+  return math.min(most, math.floor(needed), a.events - 1)
 end
+
+-- Calm is kept for so long after the last event that nobody could refuse.
+local CALM_MEMORY_US = 600000000
 
 -- measured(a, now): the meter as it stands, for `room` and `spend`.
 local function measured(a, now)
   local total, sends = spent(KEYS[7], KEYS[8], now, a.window_us)
   local seen = redis.call('HMGET', KEYS[7], 'uncontrolled_us', 'pace_at', 'floor_at')
-  local recently = seen[1] and now - tonumber(seen[1]) < HEADROOM_MEMORY_US
-  local headroom = recently and needed(a, now) or 0
-  local slowest = a.window_us / math.max(1, math.floor(a.events - a.events * headroom / 1e6))
+  local recently = seen[1] and now - tonumber(seen[1]) < CALM_MEMORY_US
+  local calm = recently and (a.live.calm_ppm or tonumber(ARGV[16])) or 0
+  local slowest = a.window_us / math.max(1, math.floor(a.events - a.events * calm / 1e6))
   -- Never further back than a late wake-up: the time of an idle number is gone, it isn't saved up for a burst. Further
   -- ahead than pacing goes is from a time with a lower TPS: one that was just raised holds at once.
   -- Where a request quota makes batches, their rows are gathered; a number of which nothing is known begins with one.
@@ -27,8 +29,8 @@ local function measured(a, now)
     pace_at = now
   end
   local m = {
-    now = now, events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, headroom = headroom,
-    spent = total, sends = sends, behind = backlog(KEYS[7], now, a.tps_milli), pace_at = pace_at,
+    now = now, events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, calm = calm,
+    reserve = reserved(a, now), spent = total, sends = sends, behind = backlog(KEYS[7], now, a.tps_milli), pace_at = pace_at,
     floor_at = tonumber(seen[3] or 0), by_floor = 0, quota = quota,
   }
   m.forecast = foreseen(a, now, m)

@@ -2,17 +2,21 @@
 -- @include slots
 -- @include ahead
 -- room(window, now, m, class): how many events of a class may leave now; if none, until when to wait and why.
--- m: {now, events, tps_milli, window_us, spent, sends, behind, headroom (ppm), pace_at, floor_at}
+-- m: {now, events, tps_milli, window_us, spent, sends, behind, reserve (events), calm (ppm), pace_at, floor_at}
 -- class: {share (ppm), paced, floor (us, or nil)}, to which the interval (us) of its pace is added.
+-- Headroom is there for what can't be refused, and is used by it: sends and such events, or what is kept for them where
+-- that is more, fit into TPS. Calm stays free whatever uses the rest. One whole event always fits.
 -- Pacing is GCRA with a tolerance of SLACK: late wake-ups catch up. A wait gathers rows for GATHER, so that a fast
 -- number leaves in a few leases of some rows instead of a thousand leases of one.
 local SLACK_US, GATHER_US = 50000, 40000
 local function bounded(window, now, m, class)
-  local cap = math.max(1, math.floor(m.events - m.events * m.headroom * class.share / 1e12))
+  local cap = math.max(1, math.floor(m.events - m.events * m.calm * class.share / 1e12))
   class.interval = m.window_us / cap
-  local fits = math.min(cap - m.spent, math.floor(m.events - m.behind / 1000000))
-  if cap - m.spent < 1 then
-    return 0, leaves_at(window, m, m.spent + 1 - cap), 'window'
+  local any, sends = cap - m.spent, m.events - math.ceil(m.reserve * class.share / 1e6) - m.sends
+  local fits = math.min(any, sends, math.floor(m.events - m.behind / 1000000))
+  if math.min(any, sends) < 1 then
+    local ends = any < 1 and leaves_at(window, m, 1 - any) or now
+    return 0, sends < 1 and math.max(ends, leaves_at(window, m, 1 - sends, true)) or ends, 'window'
   elseif fits < 1 then
     return 0, now + math.ceil((m.behind - (m.events - 1) * 1000000) * 1000 / m.tps_milli), 'debt'
   elseif class.paced then
