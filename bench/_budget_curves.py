@@ -1,7 +1,7 @@
-"""How many sends for how much calm: the whole curve, with headroom as the dial?
+"""How many sends for how much calm: the whole curve, by how much of TPS is left free?
 
-A point is the mean over seeds of one situation at one headroom: sends as a share of the oracle's, against the share of
-arrivals whose trailing second holds more than TPS events.
+A point is the mean over seeds of one situation at one share of TPS left free, which is Headway's calm and the plain
+sender's headroom: sends as a share of the oracle's, against the share of arrivals whose trailing second holds more than TPS events.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from bench._budget_measures import Figures, MakeSender, live
 from bench._budget_oracle import Oracle
 from bench._budget_policies import WindowAndDebt
 
-HEADROOMS: Final = (0.0, 0.1, 0.2, 0.3, 0.4)
+SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4)
 
 #: The plain sender's curve is read between its points: it is quick to run, so it gets more of them.
-PLAIN_HEADROOMS: Final = tuple(step / 40 for step in range(17))
+PLAIN_SHARES: Final = tuple(step / 40 for step in range(17))
 
 HEAD: Final = (
-    "| situation | side | headroom | sends, of the oracle's | seconds over TPS | behind, most | p99 "
+    "| situation | side | left free | sends, of the oracle's | seconds over TPS | behind, most | p99 "
     "| inbound lost | into a full second | requests a minute |\n" + "| --- " * 10 + "|"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One side at one headroom; means over the seeds, but for the worst of `behind_max_s` and `requests_most`."""
+    """One side at one share left free; means over seeds, but for the worst of `behind_max_s` and `requests_most`."""
 
-    headroom: float
+    free: float
     sends: float
     over: float
     behind_p99_s: float
@@ -44,7 +44,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Both sides' curves of one situation, by headroom. `oracle_lost`: inbound messages that even the oracle lost."""
+    """Both sides' curves of one situation, by what is left free. `oracle_lost`: inbound messages that it lost too."""
 
     situation: str
     scene: Scene
@@ -82,13 +82,11 @@ def curves(scenes: Sequence[Scene], headway: MakeSender) -> Curves:
     """Return the curves of one situation; `scenes` are its seeds."""
     oracle = [live(scene, Oracle(scene)) for scene in scenes]
 
-    def side(make: MakeSender, headrooms: Iterable[float]) -> tuple[Point, ...]:
-        return tuple(
-            _point(headroom, [live(scene, make(scene, headroom)) for scene in scenes], oracle) for headroom in headrooms
-        )
+    def side(make: MakeSender, shares: Iterable[float]) -> tuple[Point, ...]:
+        return tuple(_point(free, [live(scene, make(scene, free)) for scene in scenes], oracle) for free in shares)
 
     lost = sum(seen.inbound_lost for seen in oracle)
-    return Curves(scenes[0].name, scenes[0], side(headway, HEADROOMS), side(WindowAndDebt, PLAIN_HEADROOMS), lost)
+    return Curves(scenes[0].name, scenes[0], side(headway, SHARES), side(WindowAndDebt, PLAIN_SHARES), lost)
 
 
 def all_curves(
@@ -107,17 +105,17 @@ def _told(both: Curves) -> str:
     rows = []
     for side, points in (("Headway", both.headway), ("window + debt", both.plain)):
         rows += [
-            f"| {both.situation} | {side} | {p.headroom:.0%} | {p.sends:.1%} | {p.over:.1%} | {p.behind_max_s:.2f} s "
+            f"| {both.situation} | {side} | {p.free:.0%} | {p.sends:.1%} | {p.over:.1%} | {p.behind_max_s:.2f} s "
             f"| {p.behind_p99_s:.2f} s | {p.inbound_lost} | {p.into_full} | {p.requests_most} |"
             for p in points
-            if p.headroom in HEADROOMS
+            if p.free in SHARES
         ]
     return "\n".join(rows)
 
 
-def _point(headroom: float, seen: Sequence[Figures], oracle: Sequence[Figures]) -> Point:
+def _point(free: float, seen: Sequence[Figures], oracle: Sequence[Figures]) -> Point:
     return Point(
-        headroom=headroom,
+        free=free,
         sends=fmean(each.weight / max(1.0, best.weight) for each, best in zip(seen, oracle, strict=True)),
         over=fmean(each.over_share for each in seen),
         behind_p99_s=fmean(each.behind_p99_s for each in seen),

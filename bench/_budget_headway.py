@@ -23,6 +23,7 @@ from headway.envelope import seal
 from headway.message import Message
 from providers import catalogue
 from runtime import scripts
+from runtime import variables as v
 from scheduler import ahead, leases, meter
 from scheduler.decisions import Grant, Refuse, Wait
 from scheduler.rules import NumberRules, Quota
@@ -41,14 +42,15 @@ _WAITING, _MORE = 250, 500
 _AGAIN_US = 50_000
 
 
-def rules_of(scene: Scene, headroom: float) -> NumberRules:
-    """The rules as a worker would make them from settings: defaults, but for what the scene says."""
+def rules_of(scene: Scene, calm: float) -> NumberRules:
+    """The rules as a worker would make them from settings: defaults, but for calm and what the scene says."""
     return NumberRules(
         number=NUMBER,
         tps_milli=scene.tps * 1000,
-        guard_us=20_000,
-        headroom_ppm=round(headroom * 1_000_000),
-        floor_ppm=100_000,
+        guard_us=v.GUARD.read(v.GUARD.default),
+        headroom_ppm=v.HEADROOM.read(v.HEADROOM.default),
+        calm_ppm=round(calm * 1_000_000),
+        floor_ppm=v.FLOOR.read(v.FLOOR.default),
         in_flight=25,
         lease_ttl_us=15_000_000,
         receipts=scene.kinds,
@@ -60,7 +62,7 @@ def rules_of(scene: Scene, headroom: float) -> NumberRules:
 class Headway:
     """A worker and a gateway in one, on an empty server."""
 
-    def __init__(self, client: redis.Redis, scene: Scene, headroom: float = 0.1) -> None:
+    def __init__(self, client: redis.Redis, scene: Scene, calm: float = 0.0) -> None:
         """Begin with an empty server: what is on it is thrown away."""
         client.flushall()
         for room, name in (
@@ -73,7 +75,7 @@ class Headway:
             client.script_load(scripts.load(room, name).source)
         self._client = client
         self._pending: list[scripts.Call] = []
-        self._rules = rules_of(scene, headroom)
+        self._rules = rules_of(scene, calm)
         self._members_of = scene.way().members_of
         self._lane = keys.lane(NUMBER, MessageClass.BULK)
         self._pushed = 0
@@ -142,10 +144,10 @@ class Headway:
 
 @contextmanager
 def running() -> Iterator[Callable[[Scene, float], Headway]]:
-    """A server of the bench's own, nothing written to disk; yields what makes Headway for a scene and a headroom."""
+    """A server of the bench's own, nothing written to disk; yields what makes Headway for a scene and a calm."""
     with tempfile.TemporaryDirectory() as directory:
         socket = Path(directory) / "socket"
         with _ground.server(appendonly="no", save="", unixsocket=str(socket)):
             client = redis.Redis(unix_socket_path=str(socket))
-            yield lambda scene, headroom: Headway(client, scene, headroom)
+            yield lambda scene, calm: Headway(client, scene, calm)
             client.close()

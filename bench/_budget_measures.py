@@ -68,5 +68,5 @@ def _most_in_a_minute(requests: list[int]) -> int:
     return most
 
 
-#: Makes the sender for a scene and a headroom (share of TPS).
+#: Makes the sender for a scene and what its dial says, a share of TPS: Headway's is calm, of the others headroom.
 MakeSender = Callable[[Scene, float], Sender]

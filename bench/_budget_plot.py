@@ -50,7 +50,9 @@ def draw(found: Sequence[Curves], path: Path, *, delays: str, measure: str) -> N
         panels[0].legend(frameon=False)
         figure.supxlabel("sends, % of the oracle's")
         figure.supylabel(words)
-        figure.suptitle(f"{delays} delays; headroom from 0 (right) to 40 % (left); lower and further right is better")
+        figure.suptitle(
+            f"{delays} delays; from 0 (right) to 40 % (left) of TPS left free; lower and further right is better"
+        )
         drawn = StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     # A tenth of a point is finer than anybody sees, and half the file.

@@ -1,6 +1,7 @@
 """How would somebody without Headway decide what may leave?
 
-Pure Python, one class for each way. All are `simulator.timeline.Sender`s; headroom is the dial of those that have one.
+Pure Python, one class for each way. All are `simulator.timeline.Sender`s; headroom, left free whatever uses
+the rest, is the dial of those that have one.
 """
 
 from __future__ import annotations

@@ -35,12 +35,12 @@ class Cell:
 
 
 def cell(scene: Scene, headway: MakeSender, headroom: float) -> Cell:
-    """Let every sender live through a scene. Headway and its plain peer get the same headroom."""
+    """Let every sender live through a scene: Headway with its defaults, its plain peer with as much headroom."""
     drowning = replace(scene, seconds=scene.seconds // _DROWNS) if scene.members else scene
     return Cell(
         scene,
         {
-            "Headway": live(scene, headway(scene, headroom)),
+            "Headway": live(scene, headway(scene, 0.0)),
             "window + debt": live(scene, WindowAndDebt(scene, headroom)),
             "outbound only": live(drowning, OutboundOnly(drowning)),
             "oracle": live(scene, Oracle(scene)),

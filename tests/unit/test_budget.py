@@ -35,7 +35,7 @@ def cell(headway: Figures, oracle: Figures) -> Cell:
 def point(sends: float, over: float, **changed: Any) -> Point:
     """A point of a curve."""
     calm = Point(
-        headroom=0.1, sends=sends, over=over, behind_p99_s=0.3, behind_max_s=0.5, inbound_lost=0, into_full=0,
+        free=0.1, sends=sends, over=over, behind_p99_s=0.3, behind_max_s=0.5, inbound_lost=0, into_full=0,
         requests_most=80,
     )  # fmt: skip
     return replace(calm, **changed)
