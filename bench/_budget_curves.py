@@ -1,7 +1,8 @@
 """How many sends for how much calm: the whole curve, by how much of TPS is left free?
 
 A point is the mean over seeds of one situation at one share of TPS left free, which is Headway's calm and the plain
-sender's headroom: sends as a share of the oracle's, against the share of arrivals whose trailing second holds more than TPS events.
+sender's headroom: sends as a share of the oracle's, against the share of arrivals whose trailing second holds more than
+TPS events.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 An hour of a number in seconds: the simulator's container on a virtual clock, Headway's real Lua scripts on a throwaway
 server that is told that clock's time. First a sweep over TPS, receipts, inbound messages and groups; then, for some
 situations, the whole curve of sends against seconds over TPS, by the share of TPS that is left free. Judged on seeds
-and delays that nothing was tuned on. Exits 1 when a bound is missed. `--plot` draws docs/budget-*.svg (`pip install --group bench`).
+and delays that nothing was tuned on. Exits 1 when a bound is missed. `--plot` draws docs/budget-*.svg (`pip install
+--group bench`).
 """
 
 from __future__ import annotations
