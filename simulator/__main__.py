@@ -83,7 +83,9 @@ class Retries(click.ParamType[tuple[timedelta, ...]]):
 @click.option(
     "--over-quota", type=click.Choice(["429", "silent"]), default="429", help="silent: HTTP 200, 429 in the body."
 )
-@click.option("--mode", default="ok", help="How pushes are answered: ok, hang, cut, fail:STATUS or http:STATUS.")
+@click.option(
+    "--mode", default="ok", help="How pushes are answered: ok, hang, cut, garbage, twice, fail:STATUS or http:STATUS."
+)
 @click.option("--latency-ms", default=0, help="Think this long before the answer to a push.")
 @click.option("--webhook", default="", metavar="URL", help="Where inbound messages and receipts go; none: nowhere.")
 @click.option("--key", default="", help="Appended to the webhook's address as key=…")
@@ -105,7 +107,7 @@ def main(**options: Any) -> None:
     """A WhatsApp number in software: takes pushes, brings receipts and inbound messages, and judges who sends.
 
     GET /verdict judges, GET /journal gives all that happened as JSON lines, POST /control changes its behaviour:
-    {"mode": "ok|hang|cut|fail:401|http:500", "latency_ms": 0, "webhooks": "pause|run"}.
+    {"mode": "ok|hang|cut|garbage|twice|fail:401|http:500", "latency_ms": 0, "webhooks": "pause|run"}.
     """
     try:
         faults = Faults()

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-_MODE = re.compile(r"(ok|hang|cut)|(fail):([0-9]{1,4})|(http):([1-5][0-9]{2})")
+_MODE = re.compile(r"(ok|hang|cut|garbage|twice)|(fail):([0-9]{1,4})|(http):([1-5][0-9]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class Mode:
 
     Attributes:
         kind: `ok`; `hang` (takes the rows, never answers); `cut` (takes the rows, closes the connection unanswered);
+            `garbage` (takes the rows, answers what nobody can read); `twice` (takes the rows, and says so twice);
             `fail` (takes nothing, answers with a status in the body); `http` (takes nothing, answers an HTTP status).
         status: the status of `fail` and `http`; 0 otherwise.
     """
@@ -25,14 +26,14 @@ class Mode:
     @property
     def takes(self) -> bool:
         """Are rows taken, as far as the sink is concerned?"""
-        return self.kind in {"ok", "hang", "cut"}
+        return self.kind in {"ok", "hang", "cut", "garbage", "twice"}
 
     @classmethod
     def of(cls, text: str) -> Mode:
         """Read `ok`, `hang`, `cut`, `fail:401` or `http:500`. Raises ValueError for anything else."""
         match = _MODE.fullmatch(text)
         if not match:
-            raise ValueError(f"{text!r} is no mode: use ok, hang, cut, fail:<status> or http:<status>")
+            raise ValueError(f"{text!r} is no mode: use ok, hang, cut, garbage, twice, fail:<status> or http:<status>")
         plain, fail, fail_status, http, http_status = match.groups()
         return cls(plain or fail or http, int(fail_status or http_status or 0))
 

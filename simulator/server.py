@@ -31,7 +31,7 @@ from simulator.push import (
     text_of,
 )
 from simulator.quota import STATUSES_PER_MINUTE, Quota
-from simulator.serving import run, stamped, unanswered
+from simulator.serving import run, spoiled, stamped, unanswered
 
 _BASES = ("/api/v2", "/app/api/v2")  # the V4 and the V3 host
 #: Events in one piece of the journal: other calls are answered in between.
@@ -98,7 +98,7 @@ class Server:
             return await unanswered(request, cut=mode.kind == "cut")
         if mode.kind == "fail":
             push = Push(mode.status)
-        return JSONResponse(answer(push, push_id=push_id, msg_ids=msg_ids))
+        return spoiled(request, JSONResponse(answer(push, push_id=push_id, msg_ids=msg_ids)), kind=mode.kind)
 
     def _too_many(self) -> Response:
         status_code = 429 if self.number.manners.over_quota == "429" else 200

@@ -1,4 +1,4 @@
-"""How does a server of this room start, stamp what arrives, leave a caller without an answer, and end?"""
+"""How does a server of this room start, stamp what arrives, answer too little or too much, and end?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -42,6 +42,29 @@ async def unanswered(request: Request, *, cut: bool) -> Response:
     while not await request.is_disconnected():  # noqa: ASYNC110  Starlette tells only who asks
         await asyncio.sleep(0.05)
     return Response(status_code=500)
+
+
+def spoiled(request: Request, answer: JSONResponse, *, kind: str) -> Response:
+    """Return `answer` as a provider in disorder gives it: half of it (`garbage`), or one more behind it (`twice`)."""
+    if kind == "garbage":
+        return Response(
+            b"<b>Warning</b>: " + bytes(answer.body[: len(answer.body) // 2]), media_type="application/json"
+        )
+    return _Twice(request.scope["connection"], bytes(answer.body)) if kind == "twice" else answer
+
+
+class _Twice(Response):
+    """An answer with a second one behind it, which nobody asked for: whoever reads on takes it for the next one's."""
+
+    def __init__(self, connection: Any, body: bytes) -> None:
+        super().__init__(body, media_type="application/json")
+        self._connection = connection
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send)
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(self.body)}\r\n\r\n"
+        if self._connection is not None and not self._connection.is_closing():
+            self._connection.write(head.encode() + bytes(self.body))
 
 
 #: What ended work that should never end.

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from simulator.faults import Faults, Mode
 from simulator.journal import Journal
 from simulator.push import SUCCESS, Ids, Push, answer, read
-from simulator.serving import run, stamped, unanswered, wall_us
+from simulator.serving import run, spoiled, stamped, unanswered, wall_us
 
 _PATHS = ("/api/v2/push", "/app/api/v2/push")  # the V4 and the V3 host
 _PICTURE_EVERY_S = 0.25
@@ -65,7 +65,7 @@ class Sink:
             return await unanswered(request, cut=mode.kind == "cut")
         if mode.kind == "fail":
             push = Push(mode.status, push.rows, push.priority)
-        return JSONResponse(answer(push, push_id=push_id, msg_ids=msg_ids))
+        return spoiled(request, JSONResponse(answer(push, push_id=push_id, msg_ids=msg_ids)), kind=mode.kind)
 
     async def _control(self, request: Request) -> Response:
         try:

@@ -100,7 +100,7 @@ def test_a_refused_push_has_only_a_status() -> None:
 # ------------------------------------------------------------------------------------------------------- the faults
 
 
-@pytest.mark.parametrize("text", ["ok", "hang", "cut", "fail:401", "http:500"])
+@pytest.mark.parametrize("text", ["ok", "hang", "cut", "garbage", "twice", "fail:401", "http:500"])
 def test_a_mode_is_read_and_told_in_the_same_words(text: str) -> None:
     """What is asked for is what is shown."""
     assert str(Mode.of(text)) == text
@@ -113,7 +113,10 @@ def test_an_unknown_mode_is_refused(text: str) -> None:
         Mode.of(text)
 
 
-@pytest.mark.parametrize(("text", "takes"), [("ok", True), ("hang", True), ("cut", True), ("fail:101", False)])
+@pytest.mark.parametrize(
+    ("text", "takes"),
+    [("ok", True), ("hang", True), ("cut", True), ("garbage", True), ("twice", True), ("fail:101", False)],
+)
 def test_a_hanging_sink_has_taken_the_rows(text: str, takes: bool) -> None:
     """That is what makes such an attempt uncertain."""
     assert Mode.of(text).takes is takes
