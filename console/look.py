@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import click
 import redis
@@ -29,8 +31,8 @@ def status(*, message_id: str, as_json: bool) -> None:
     """Say what became of a message.
 
     --json prints the record: {"id", "state", "number", "class", "accepted_ms", "changed_ms", "attempts", "until_ms",
-    "provider_id", "push_id", "push", "reference", "code", "reason"}, without what is not known. An
-    id without a record prints {"id", "state": null}, and the status is 1.
+    "provider_id", "push_id", "push", "reference", "code", "reason", "history": [{"at_ms", "state", …}]}, without what
+    is not known. An id without a record prints {"id", "state": null}, and the status is 1.
 
     \b
     Example:
@@ -38,12 +40,14 @@ def status(*, message_id: str, as_json: bool) -> None:
     """
     settings = read_settings()
     with opened(settings) as door:
-        record = _record(door.client, message_id)
+        record, history = _record(door.client, message_id) or ({}, ())
     if as_json:
-        numeric = {name: int(value) for name, value in (record or {}).items() if _counts(name)}
-        output.print_json({"id": message_id, "state": None, **(record or {}), **numeric})
+        numeric = {name: int(value) for name, value in record.items() if _counts(name)}
+        more = {"history": history} if history else {}
+        output.print_json({"id": message_id, "state": None, **record, **numeric, **more})
     elif record:
         _print_record(message_id, record)
+        output.print_history(history)
     else:
         click.echo(f"{message_id}: {NO_RECORD}", err=True)
     if not record:
@@ -92,15 +96,15 @@ def url() -> None:
         click.echo(door.url)
 
 
-def _record(client: redis.Redis, message_id: str) -> dict[str, str] | None:
-    """Return what is known of a message, in order and without what is not, or None."""
+def _record(client: redis.Redis, message_id: str) -> tuple[dict[str, str], Sequence[Mapping[str, Any]]] | None:
+    """Return what is known of a message, in order and without what is not, and its history; or None."""
     check_id(message_id)
     found = look_up(client, message_id)
     if found is None:
         return None
     named = {("class" if name == "class_" else name): value for name, value in asdict(found).items()}
-    del named["message_id"]
-    return {name: str(value) for name, value in named.items() if value not in {"", None}}
+    del named["message_id"], named["history"]
+    return {name: str(value) for name, value in named.items() if value not in {"", None}}, found.history
 
 
 def _counts(name: str) -> bool:

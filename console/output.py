@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,3 +52,10 @@ def moment(ms: int | None) -> str:
     if not ms:
         return ""
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def print_history(history: Sequence[Mapping[str, Any]]) -> None:
+    """Say line by line what didn't go well with a message, and what was decided about it."""
+    for entry in history:
+        told = [f"{name.replace('_', ' ')} {value}" for name, value in entry.items() if name not in {"at_ms", "state"}]
+        click.echo(f"  {moment(entry['at_ms'])}  {entry['state']}{'  ' if told else ''}{', '.join(sorted(told))}")

@@ -7,6 +7,7 @@ stands in the structures of its number, so that those steps cost no write per ro
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,9 @@ class Record:
     reference: str = ""
     code: str = ""
     reason: str = ""
+    #: What didn't go well, and what was decided about it: the last entries, oldest first. Each has `at_ms` and `state`,
+    #: and what is known of `attempts`, `code`, `reason`, `gave_up` and `held` (why) and `by` (who).
+    history: tuple[Mapping[str, Any], ...] = ()
 
 
 def look_up(client: redis.Redis, message_id: str) -> Record | None:
@@ -66,13 +70,24 @@ def look_up(client: redis.Redis, message_id: str) -> Record | None:
         reference=fields.get("reference", ""),
         code=fields.get("code", ""),
         reason=fields.get("reason", ""),
+        history=history_of(fields.get("history", "")),
     )
+
+
+def history_of(lines: str) -> tuple[Mapping[str, Any], ...]:
+    """Read the history of a record: JSON lines."""
+    return tuple(json.loads(line) for line in lines.splitlines())
+
+
+def units_of(client: redis.Redis, number: str) -> list[str]:
+    """Return every unit of a number that may hold something, former shards too."""
+    counts = {1, *(int(field) for field in client.hkeys(keys.shards(number)) if field.isdigit())}
+    return [unit for count in sorted(counts) for unit in keys.units(number, count)]
 
 
 def _where(client: redis.Redis, number: str, message_id: str, until: int | None) -> tuple[State, int | None]:
     """Tell a waiting message from one that is deferred, leased or being sent, in whichever of the number's shards."""
-    counts = {1, *(int(field) for field in client.hkeys(keys.shards(number)) if field.isdigit())}
-    units = [unit for count in counts for unit in keys.units(number, count)]
+    units = units_of(client, number)
     with client.pipeline(transaction=True) as pipe:
         for unit in units:
             pipe.zscore(keys.deferred(unit), message_id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
@@ -23,7 +26,8 @@ class MessageRecord(Struct, kw_only=True, omit_defaults=True):
     """What is known of a message; what isn't known is left out. Times are the server's, in milliseconds since 1970.
 
     `push`: our id of the push that brought it, `reference`: the app's own `reference_number`. `provider_id` and
-    `push_id` are the provider's ids. `until_ms`: before then a deferred message doesn't leave.
+    `push_id` are the provider's ids. `until_ms`: before then a deferred message doesn't leave. `history`: what didn't
+    go well, and what was decided about it, oldest first.
     """
 
     id: str
@@ -40,6 +44,7 @@ class MessageRecord(Struct, kw_only=True, omit_defaults=True):
     reference: str = ""
     code: str = ""
     reason: str = ""
+    history: tuple[Mapping[str, Any], ...] = ()
 
 
 class MessageEndpoint:
@@ -76,4 +81,5 @@ def _said(record: Record) -> MessageRecord:
         reference=record.reference,
         code=record.code,
         reason=record.reason,
+        history=record.history,
     )

@@ -55,6 +55,8 @@ class NumberSettings:
     uncertain: Mapping[str, str]
     #: How long to wait for an echo before that.
     uncertain_wait_ms: int
+    #: How long after its first try a message may still be tried.
+    retry_for_ms: int
     #: Push requests a minute that the provider takes from all numbers with one token.
     push_per_minute: int
     #: How often the provider may be asked for the device's status, in requests a minute.
@@ -158,6 +160,7 @@ class Settings:
             application=get(v.APPLICATION, number) or number,
             uncertain=MappingProxyType({**_UNCERTAIN, **uncertain}),
             uncertain_wait_ms=get(v.UNCERTAIN_WAIT, number),
+            retry_for_ms=get(v.RETRY_FOR, number),
             push_per_minute=get(v.PUSH_PER_MINUTE, number),
             status_per_minute=get(v.STATUS_PER_MINUTE, number),
             webhook_key=NONE if webhooks_open else get(v.WEBHOOK_KEY, number),
@@ -180,11 +183,13 @@ class Settings:
         for variable in v.PER_NUMBER:
             self._environment.get(variable, number)
         own = self.number(number)
-        if own.uncertain_wait_ms > self.record_ttl_s * 1000:
-            raise SettingError(
-                self._blame(v.UNCERTAIN_WAIT, number=number),
-                f"must not be longer than messages are kept ({v.RECORD_TTL.full_name}); shorten it or keep them longer",
-            )
+        for variable, lasts_ms in ((v.UNCERTAIN_WAIT, own.uncertain_wait_ms), (v.RETRY_FOR, own.retry_for_ms)):
+            if lasts_ms > self.record_ttl_s * 1000:
+                raise SettingError(
+                    self._blame(variable, number=number),
+                    f"must not be longer than messages are kept ({v.RECORD_TTL.full_name}); "
+                    "shorten it or keep them longer",
+                )
         for variables, problem in contradictions(own):
             raise SettingError(self._blame(*variables, number=number), problem)
 

@@ -121,6 +121,7 @@ UNCERTAIN: Variable[Mapping[str, str]] = Variable(
     {},
 )
 UNCERTAIN_WAIT = Variable("UNCERTAIN_WAIT", "60", _seconds_ms(least="0", most="604800"), 0)
+RETRY_FOR = Variable("RETRY_FOR", "86400", _seconds_ms(least="1", most="2592000"), 0)
 HEADROOM = Variable("HEADROOM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
 CALM = Variable("CALM", "0", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
 FLOOR = Variable("FLOOR", "0.1", _ppm(least="0", most="0.5", unit="TPS, as a share"), 0)
@@ -164,6 +165,7 @@ PER_NUMBER: Final[tuple[Variable[Any], ...]] = (
     EVENT_WEBHOOK,
     UNCERTAIN,
     UNCERTAIN_WAIT,
+    RETRY_FOR,
     PROVIDER,
     PROVIDER_URL,
     PROVIDER_TOKEN,
@@ -181,7 +183,5 @@ BY_NAME: Final[Mapping[str, Variable[Any]]] = {variable.full_name: variable for 
 #: this reason. Whoever builds the part takes the line out.
 NOT_YET: Final[Mapping[str, str]] = {
     "HEADWAY_APP_SECRET": "webhooks of the Cloud API don't come in yet",
-    "HEADWAY_UNCERTAIN": "uncertain messages are kept, neither sent again nor given up",
-    "HEADWAY_UNCERTAIN_WAIT": "uncertain messages are kept, neither sent again nor given up",
     "HEADWAY_VERIFY_TOKEN": "webhooks of the Cloud API don't come in yet",
 }

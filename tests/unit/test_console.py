@@ -238,7 +238,7 @@ def test_explain_shows_where_each_value_comes_from(
     """Live values stand over the environment's with who set them; secrets are masked; notes tell what has no effect."""
     monkeypatch.setenv("HEADWAY_TPS", "20")
     monkeypatch.setenv("HEADWAY_PROVIDER_TOKEN", "very-secret")
-    monkeypatch.setenv("HEADWAY_UNCERTAIN", "bulk=resend")
+    monkeypatch.setenv("HEADWAY_APP_SECRET", "also-secret")
     monkeypatch.setenv("HEADWAY_TPS_15555550199", "5")
     control.set_tps(redis, NUMBER, 8_000, by="ada")
     control.pause(redis, NUMBER, by="bob")
@@ -248,7 +248,7 @@ def test_explain_shows_where_each_value_comes_from(
     assert row["value"] == "8"
     assert row["source"].startswith("live: ada, ")
     notes = "\n".join(told["notes"])
-    assert "HEADWAY_UNCERTAIN has no effect yet" in notes
+    assert "HEADWAY_APP_SECRET has no effect yet" in notes
     assert "HEADWAY_TPS_15555550199: HEADWAY_NUMBERS doesn't name this number" in notes
     assert f"{NUMBER} is paused: bob" in notes
     assert "very-secret" not in result.output + run("explain").output

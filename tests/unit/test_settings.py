@@ -59,6 +59,7 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         application="15555550100",
         uncertain={"urgent": "resend", "high": "resend", "normal": "hold", "bulk": "hold"},
         uncertain_wait_ms=60_000,
+        retry_for_ms=86_400_000,
         push_per_minute=90,
         status_per_minute=3,
         webhook_key=Secret(),
@@ -110,6 +111,7 @@ def test_a_tps_that_cannot_be_is_refused(text: str) -> None:
         ("IN_FLIGHT", ("1", "1000"), ("0", "1001", "2.5")),
         ("GUARD", ("0", "0.5"), ("0.51", "20ms")),
         ("UNCERTAIN_WAIT", ("0", "604800"), ("604801", "1m")),
+        ("RETRY_FOR", ("1", "2592000"), ("0", "2592001", "1d")),
         ("SEND_TIMEOUT", ("1", "300", "2.5"), ("0.9", "301")),
         ("LEASE_TTL", ("3", "15"), ("2", "16")),
         ("RECORD_TTL", ("7", "365"), ("0", "366", "1.5")),
@@ -253,8 +255,8 @@ def test_an_absurdly_long_value_is_shown_in_part() -> None:
 
 def test_what_has_no_effect_yet_is_listed_when_it_was_changed() -> None:
     """A door says so at its start; a default that was written down is nothing to warn of."""
-    settings = read(APP_SECRET="s", UNCERTAIN_WAIT="60", **{f"UNCERTAIN_{OTHER}": "bulk=resend"})
-    assert settings.not_yet == ("HEADWAY_APP_SECRET", f"HEADWAY_UNCERTAIN_{OTHER}")
+    settings = read(APP_SECRET="s", VERIFY_TOKEN="", **{f"VERIFY_TOKEN_{OTHER}": "v"})
+    assert settings.not_yet == ("HEADWAY_APP_SECRET", f"HEADWAY_VERIFY_TOKEN_{OTHER}")
     assert set(NOT_YET) < set(BY_NAME)
 
 
