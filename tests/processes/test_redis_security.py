@@ -77,7 +77,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         server.start()
     except AssertionError as problem:
         pytest.skip(f"{binary.name} was built without TLS: {problem}")
-    admin = server.client()
+    admin: Any = server.client()
     for line in USERS.values():
         admin.execute_command("ACL", "SETUSER", *line.replace("PASSWORD", PASSWORD).split()[1:])
     yield Guarded(server, admin, port, folder / "ca.pem")
@@ -165,7 +165,7 @@ def test_the_users_may_not_do_harm(guarded: Guarded) -> None:
     guarded.admin.set("secret:other", "x")
     for user in USERS:
         with connect(guarded.url(user), name="x") as client:
-            for command in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["SHUTDOWN"], 
+            for command in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["SHUTDOWN"],
                             ["ACL", "LIST"], ["GET", "secret:other"], ["SCRIPT", "FLUSH"], ["MONITOR"]):  # fmt: skip
                 with pytest.raises(redis_py.exceptions.NoPermissionError):
                     client.execute_command(*command)
