@@ -12,7 +12,7 @@ CODE   := $(ROOMS) tests $(sort $(dir $(wildcard bench/*.py examples/*.py))) $(w
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench worker gateway simulate lock clean
+.PHONY: help setup run test lint audit bench worker gateway simulate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ lint: setup ## check style, types, imports and sizes
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.harness.house
 
+audit: ## look the locked dependencies up among known vulnerabilities; asks the network
+	@PYTHON=$(PYTHON) .ci/audit
+
 # A file of bench/ that begins with _ helps the others.
 bench: setup ## measure, one script after the other
 	@set -e; for script in $(sort $(filter-out bench/_%,$(wildcard bench/*.py))); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
@@ -65,5 +68,5 @@ lock: setup ## resolve the dependencies anew into requirements.lock
 	  --group build --group dev --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o requirements.lock
 
 clean: ## remove .venv and caches; the embedded server's data in .headway stays
-	@rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	@rm -rf $(VENV) .audit .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
 	@find . -name __pycache__ -type d -not -path './.headway/*' -prune -exec rm -rf {} +
