@@ -15,6 +15,8 @@ import click
 from console.door import NumberType, read_settings
 from headway import keys
 from headway.errors import ServerError
+from runtime.clock import SystemClock
+from runtime.health import reports
 from runtime.settings import Settings
 
 #: The checkout or the image: rooms and celeryconfig.py lie there.
@@ -61,7 +63,8 @@ def worker_environment(settings: Settings, environ: Mapping[str, str]) -> dict[s
 @click.option(
     "--pool", "-P", type=click.Choice(["threads", "prefork"]), default="threads", show_default=True, help="Celery pool."
 )
-def worker(*, numbers: tuple[str, ...], concurrency: int | None, pool: str) -> None:
+@click.option("--check", is_flag=True, help="Start nothing: say whether this machine's workers get on.")
+def worker(*, numbers: tuple[str, ...], concurrency: int | None, pool: str, check: bool) -> None:
     """Start a Celery worker that sends.
 
     This is `celery -A worker.app worker -Q headway.<number>,…` and no more: every other option of Celery is yours by
@@ -70,8 +73,13 @@ def worker(*, numbers: tuple[str, ...], concurrency: int | None, pool: str) -> N
     \b
     Example: one pool of workers for one busy number
       headway worker --number 15555550100 --concurrency 32
+
+    With --check it is a health check: status 0 when the workers of HEADWAY_HOME on this machine get on with their work,
+    1 when one doesn't or there is none. One that waits for its server is well: a restart wouldn't help it.
     """
     settings = read_settings()
+    if check:
+        raise SystemExit(_check(settings.home))
     for number in numbers:
         settings.number(number)
     command = worker_command(numbers, concurrency=concurrency, pool=pool)
@@ -93,6 +101,17 @@ def gateway(*, host: str, port: int) -> None:
     """
     read_settings()
     _become(gateway_command("--host", host, "--port", str(port)), rooms_environment(os.environ))
+
+
+def _check(home: Path) -> int:
+    """Say of each worker how it is; return the status to end with."""
+    now_ms = SystemClock().now_us() // 1000
+    found = reports(home)
+    for report in found:
+        click.echo(f"worker {report.pid}: {report.problem(now_ms) or report.state}")
+    if not found:
+        click.echo("no worker runs here")
+    return int(not found or any(report.problem(now_ms) for report in found))
 
 
 def gateway_command(*arguments: str) -> list[str]:

@@ -36,6 +36,15 @@ class Event(StrEnum):
     SEND_FAILED = "send_failed"
     #: A message on a lane can't be sent as it is; it is dead [number, message, field, problem].
     MESSAGE_REFUSED = "message_refused"
+    #: A message was tried too often, or for too long; it is dead and kept for a person
+    #: [number, message, code, reason].
+    MESSAGE_DEAD = "message_dead"
+    #: Nothing came back of uncertain messages: their class says that they are sent again [number, rows, messages].
+    UNCERTAIN_RESENT = "uncertain_resent"
+    #: Nothing came back of uncertain messages: they are held, and a person decides [number, rows, messages].
+    UNCERTAIN_HELD = "uncertain_held"
+    #: A number should stand still, and the server could not be told [number, reason].
+    NUMBER_NOT_PAUSED = "number_not_paused"
     #: A number stands still until a person resumes it [number, reason].
     NUMBER_PAUSED = "number_paused"
     #: The provider said "not so fast": the number leaves less for a while
@@ -57,6 +66,8 @@ class Event(StrEnum):
     GRACE_OVER = "grace_over"
     #: The server answers, but this worker no longer asks it for messages [overdue_ms].
     WORKER_DEAF = "worker_deaf"
+    #: The file that says whether this worker gets on can't be written: `headway worker --check` won't see it [problem].
+    HEALTH_UNWRITTEN = "health_unwritten"
     #: The number has its whole TPS again [number].
     NUMBER_RECOVERED = "number_recovered"
     #: The provider accepted requests that brought no receipt at all: it may have dropped them

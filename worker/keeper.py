@@ -20,6 +20,7 @@ from runtime.telemetry import Event, get_logger
 from scheduler import control, leases
 from worker.differences import Differences
 from worker.engine import Engine
+from worker.progress import Progress
 from worker.registry import HeldLease
 from worker.resharding import Resharding
 from worker.watch import Watch
@@ -52,9 +53,11 @@ class Keeper:
         lease_ttl_us: int,
         grace_us: int = 25_000_000,
         give_up: Callable[[], None] = lambda: None,
+        progress: Progress | None = None,
     ) -> None:
         self._engine = engine
         self._give_up = give_up
+        self._progress = progress
         self._client = engine.client
         self._record_ttl_s = record_ttl_s
         self._ttl_us = lease_ttl_us
@@ -90,6 +93,8 @@ class Keeper:
             self._shards.leave()
         except (redis.RedisError, OSError) as error:  # the deadline of each lease does it, when the server is back
             log.warning(Event.BROKER_AWAY, problem=str(error), attempt=1)
+        if self._progress is not None:
+            self._progress.ended()
 
     def turn(self, *, timeout_s: float = 0.25) -> None:
         """Do once what is due; a server that is away is asked again with the next turn."""
@@ -116,6 +121,8 @@ class Keeper:
                 self._away = True
                 log.warning(Event.BROKER_AWAY, problem=str(error), attempt=1)
             self._stop.wait(0.5)
+        if self._progress is not None:
+            self._progress.turned(away=self._away)
 
     def _work(self) -> None:
         while not self._stop.is_set():

@@ -18,12 +18,14 @@ from typing import Any
 import redis
 from celery import signals
 
+from delivery.policy import Policy, policy_of
 from headway.errors import HeadwayError, SettingError
 from headway.keys import number_of_unit
 from providers import catalogue
 from providers.circuit import Circuits
 from runtime import pauses
 from runtime.connect import check_server, connect, wait_for_server
+from runtime.health import HealthFile
 from runtime.settings import Settings
 from runtime.telemetry import Event, get_logger
 from scheduler.rules import NumberRules, rules_of
@@ -35,6 +37,7 @@ from worker.engine import Engine
 from worker.hurry import Hurry
 from worker.keeper import Keeper
 from worker.pool import ThreadPool
+from worker.progress import Progress
 
 #: Pools whose event loop can wake us at the next permit. gevent and eventlet have none: kombu's synchronous loop blocks
 #: for 2 s at a time, so that permits would be missed.
@@ -67,6 +70,7 @@ class Lifecycle:
     def __init__(self, settings: Settings, url: str) -> None:
         self.parts = Parts(settings, url)
         self._rules: dict[str, NumberRules] = {}
+        self._policies: dict[str, Policy] = {}
         self._circuits = Circuits()
         self._hurry = Hurry()
         self._making = threading.Lock()
@@ -91,6 +95,13 @@ class Lifecycle:
             rules = self._rules[unit] = rules_of_unit(of_number, unit)
         return rules
 
+    def policy(self, unit: str) -> Policy:
+        """Return what was decided beforehand about messages of a unit's number that don't go well, read once."""
+        number = number_of_unit(unit)
+        if number not in self._policies:
+            self._policies[number] = policy_of(self.parts.settings.number(number))
+        return self._policies[number]
+
     def courier(self) -> Courier:
         """Return this process's courier; a forked child makes its own connections."""
         parts = self.parts
@@ -103,6 +114,7 @@ class Lifecycle:
                     parts.provider_of or self._provider,
                     send_timeout=timedelta(milliseconds=parts.settings.send_timeout_ms),
                     record_ttl_s=parts.settings.record_ttl_s,
+                policy=self.policy,
                     hurry=self._hurry,
                 )
             return parts.courier
@@ -136,9 +148,11 @@ class Lifecycle:
         self.parts.keeper = Keeper(
             engine,
             record_ttl_s=settings.record_ttl_s,
+            policy=self.policy,
             lease_ttl_us=settings.lease_ttl_ms * 1000,
             grace_us=settings.grace_ms * 1000,
             give_up=self._give_up,
+            progress=Progress(engine, HealthFile(settings.home), heard_us=transport.heard_us),
         )
         self.parts.bell = Bell(engine, connect(self.parts.url, name="headway-bell"))
         atexit.register(self.on_shutdown)

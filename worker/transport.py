@@ -42,6 +42,15 @@ def install() -> None:
     kombu_transport._transport_cache.clear()
 
 
+#: When the event loop last read the answer to a lease, by the engine's clock.
+_heard_us = 0
+
+
+def heard_us() -> int:
+    """Return when the event loop last read the answer to a lease, by the engine's clock; 0: never."""
+    return _heard_us
+
+
 def serve(engine: Engine | None) -> None:
     """Give this process its engine, or take it away."""
     global _engine  # noqa: PLW0603  kombu makes transports and channels itself: there is no constructor to pass it to
@@ -152,6 +161,8 @@ class LeaseChannelMixin(ChannelBase):  # type: ignore[misc]  # Any, see above
         finally:
             self._in_poll, self._asked = None, 0
             self._flush_brpop_reauth()
+        global _heard_us  # noqa: PLW0603  as the engine: channels come and go
+        _heard_us = _engine.clock.monotonic_us()
         tag, leases = _engine.answers(replies)
         if not leases:
             raise Empty
