@@ -83,6 +83,12 @@ class Agenda:
                     if unit in self._next or unit in self._asleep or units is not None:
                         self._set(unit, NOW)
 
+    def forgetful(self, units: Iterable[str], until_us: int) -> list[str]:
+        """Return those of these units that sleep or are asked after `until_us` only."""
+        with self._lock:
+            asked = self._next
+            return [unit for unit in units if unit in self._asleep or asked.get(unit, NOW) > until_us]
+
     def later(self, unit: str, at_us: int | None) -> None:
         """Ask again at `at_us`, or sleep until it rings (None). A ring that came meanwhile is kept."""
         with self._lock:

@@ -19,6 +19,9 @@ from worker.fetch import Fetch
 from worker.parcel import Leased
 from worker.registry import HeldLease, Registry
 
+#: A unit that asks within this time need not be reminded.
+SOON_US = 1_000_000
+
 
 class Alarm(Protocol):
     """Celery's event loop, as far as it concerns us."""
@@ -107,9 +110,14 @@ class Engine:
 
     def ring(self, numbers: Sequence[str]) -> None:
         """Ask these numbers, or single units, at once; from any thread."""
-        self.agenda.ring(numbers)
-        if self._alarm is not None:
-            self._alarm.wake()
+        if numbers:
+            self.agenda.ring(numbers)
+            if self._alarm is not None:
+                self._alarm.wake()
+
+    def remind(self, units: Sequence[str]) -> None:
+        """Something waits for these units: ask those that don't ask soon anyway. From any thread."""
+        self.ring(self.agenda.forgetful(units, self.clock.monotonic_us() + SOON_US))
 
     def release(self, tag: str) -> None:
         """Celery is done with a parcel; leases that did not end with it are to be ended. From any thread."""
@@ -120,10 +128,14 @@ class Engine:
                 self._released_lock.notify()
         self.ring([name for lease in held for name in (lease.number, *self.fetch.filled(lease.number))])
 
-    def settled(self, tag: str, number: str, lease_id: str) -> None:
-        """A lease has ended as it should; there is room for the next of its unit (`number`). From any thread."""
+    def settled(self, tag: str, number: str, lease_id: str, *, back: bool = True) -> None:
+        """A lease of a unit (`number`) has ended as it should. From any thread.
+
+        `back`: some of its rows did not leave for good, so what the unit waits for may have changed. Else only who was
+        full has reason to ask: the others know their time, and would ask in vain.
+        """
         self.registry.settled(tag, lease_id)
-        self.ring([number, *self.fetch.filled(number)])
+        self.ring([*((number,) if back else ()), *self.fetch.filled(number)])
 
     def take_released(self, *, timeout_s: float) -> list[HeldLease]:
         """Return the leases to end, waiting for one at the most so long."""

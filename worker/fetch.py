@@ -66,19 +66,21 @@ class Fetch:
         due = self._agenda.due(self._clock.monotonic_us() + 500, most=UNITS_A_FETCH)
         self._sorted, self._asked = self._agenda.unsorted(due), []
         for unit in due:
-            # A full unit sleeps here: the end of a lease of its number rings.
-            if self._full(unit):
-                self._filled.add(unit)
-            else:
+            # A full unit sleeps here: the end of a lease of its number rings. Who ends one looks at `_filled` after it,
+            # and we look for room after the unit stands there: one of both sees it.
+            self._filled.add(unit)
+            if not self._full(unit):
                 self._filled.discard(unit)
                 self._asked.append(unit)
         sorts = [shards.sort(number, len(self._agenda.units(number))) for number in self._sorted]
         return [*sorts, *(self._question(unit) for unit in self._asked)]
 
     def filled(self, unit: str) -> list[str]:
-        """Return the other units of its number that were last found full: what ends of one may make room for them."""
+        """Return the units of its number that were last found full: what ends of this one may make room for them."""
+        if not self._filled:
+            return []
         number = keys.number_of_unit(unit)
-        return [] if number == unit else [o for o in list(self._filled) if keys.number_of_unit(o) == number]
+        return [other for other in list(self._filled) if keys.number_of_unit(other) == number]
 
     def commands(self, calls: Sequence[Call]) -> list[list[Any]]:
         """Return the words of the Redis commands; with the whole source after the server forgot a script."""
@@ -99,7 +101,8 @@ class Fetch:
             lease = self._answer(unit, reply)
             if lease is not None:
                 granted.append(lease)
-        self._registry.hold(tag, (HeldLease(o.number, o.lease_id, tuple(r.id for r in o.rows)) for o in granted))
+        if granted:
+            self._registry.hold(tag, (HeldLease(o.number, o.lease_id, tuple(r.id for r in o.rows)) for o in granted))
         self._sorted, self._asked = [], []
         return tag, granted
 

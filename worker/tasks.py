@@ -24,10 +24,10 @@ def register(app: Celery, lifecycle: Lifecycle) -> None:
         """Begin, send and settle the leases of one parcel; `rows` says how many for which number."""
         tag, engine = str(self.request.id), lifecycle.parts.engine
 
-        def settled(number: str, lease_id: str) -> None:
+        def settled(number: str, lease_id: str, *, back: bool = True) -> None:
             # A prefork child has no engine: there Celery's acknowledgement tells the parent.
             if engine is not None:
-                engine.settled(tag, number, lease_id)
+                engine.settled(tag, number, lease_id, back=back)
 
         return lifecycle.courier().deliver(unpack(self.request.get(HEADER)), settled)
 
