@@ -164,6 +164,8 @@ class Keeper:
 
     def _sweep(self) -> None:
         units = [unit for number in self._engine.agenda.numbers() for unit in self._shards.all_units(number)]
+        if not units:
+            self._client.ping()  # while Celery connects anew no number is served; whether the server is back is asked
         chunks = [units[start : start + SWEPT_AT_ONCE] for start in range(0, len(units), SWEPT_AT_ONCE)]
         for chunk in chunks:
             (flags,) = run_all(self._client, [leases.sweep(chunk)])
