@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.health import HealthEndpoints
+from gateway.idempotency import HEADERS
 from gateway.lockout import Lockout
 from gateway.messages import MessageEndpoint, MessageRecord
 from gateway.numbers import NumberChange, NumberDetail, NumberEndpoints, NumberList
@@ -56,7 +57,7 @@ def endpoints(parts: Parts) -> list[Endpoint]:
     push, report, status = PushEndpoint(parts), ReportEndpoint(parts), StatusEndpoints(parts)
     message, number, health = MessageEndpoint(parts), NumberEndpoints(parts), HealthEndpoints(parts)
     served = [
-        Endpoint("POST", "/api/v2/push", push.push, takes=PushRequest, gives=PushAnswer, auth="body"),
+        Endpoint("POST", "/api/v2/push", push.push, takes=PushRequest, gives=PushAnswer, auth="body", headers=HEADERS),
         *webhook_endpoints(parts),
         Endpoint("POST", "/api/v2/delivery-report", report.report, takes=ReportRequest, gives=Report, auth="body"),
         Endpoint("POST", "/api/v2/device-status", status.device, takes=StatusRequest, auth="body"),

@@ -28,6 +28,14 @@ REPLAYED: Final = {"idempotent-replayed": "true"}
 TTL_S: Final = 24 * 60 * 60
 #: Longest key, in characters.
 LONGEST: Final = 255
+#: What the OpenAPI page says of the header.
+HEADERS: Final = {
+    "Idempotency-Key": {
+        "type": "string",
+        "pattern": f"^[!-~]{{1,{LONGEST}}}$",
+        "description": "asked again with the same body within a day: answered the same, accepted once",
+    }
+}
 _KEY: Final = re.compile(rf"[!-~]{{1,{LONGEST}}}\Z")
 _DIGEST: Final = 32
 _CLAIMED, _DONE = "claimed", "done"

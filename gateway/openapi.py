@@ -65,6 +65,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         told["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
         ]
+    if endpoint.headers:
+        given = [{"name": name, "in": "header", "schema": schema} for name, schema in endpoint.headers.items()]
+        told["parameters"] = [*told.get("parameters", []), *given]
     if endpoint.takes is not None:
         told["requestBody"] = {"required": True, "content": _content(endpoint.takes, "application/json")}
     if endpoint.auth == "bearer":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from starlette.requests import Request
@@ -31,6 +31,8 @@ class Endpoint:
     gives: type[Any] | None = None
     #: Where the token stands: `Authorization: Bearer`, the body's `token`, or no token is asked.
     auth: Literal["bearer", "body", ""] = ""
+    #: Headers that it acts on, each with its schema.
+    headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:

@@ -460,6 +460,8 @@ def test_openapi_describes_what_is_served(door: Door) -> None:
     schemas = document["components"]["schemas"]
     assert {"number", "message", "reference_number"} <= set(schemas["PushRow"]["properties"])
     assert schemas["PushRequest"]["required"] == ["token", "application"]
+    (header,) = document["paths"]["/api/v2/push"]["post"]["parameters"]
+    assert (header["name"], header["in"], header["schema"]["type"]) == ("Idempotency-Key", "header", "string")
     text = json.dumps(document)
     assert all(f'"{name}"' in text for name in schemas)
     references = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
