@@ -265,9 +265,10 @@ def _cursor(after: str, units: Sequence[str]) -> tuple[str, int, str]:
 
 
 def _start(client: redis.Redis, name: str, score: int, message_id: str) -> int:
-    rank: Any = client.zrank(name, message_id)
-    # Gone meanwhile: from the first of its time on, so that none is passed over.
-    return int(rank) + 1 if rank is not None else int(client.zcount(name, "-inf", f"({score}"))
+    """Return the rank behind a page's last message, which may have gone meanwhile: those of one time stand by id."""
+    alike: Any = client.zrange(name, score, score, byscore=True)
+    passed = sum(_text(other) <= message_id for other in alike)
+    return int(client.zcount(name, "-inf", f"({score}")) + passed
 
 
 def _score(kept: Kept) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import redis
 
+from delivery.policy import Policy
 from delivery.settle import Settlement, settle
 from delivery.states import State
 from headway.errors import BrokerUnavailable
@@ -31,7 +32,7 @@ from scheduler.rules import NumberRules
 from worker.brakes import brake
 from worker.calls import CallLoop
 from worker.parcel import Leased
-from worker.verdicts import Plan, plan, settlement
+from worker.verdicts import Plan, plan, settlement, stops
 from worker.watch import expected
 
 #: Makes the provider of a number, on the loop's session.
@@ -63,15 +64,20 @@ class Courier:
         *,
         send_timeout: timedelta,
         record_ttl_s: int,
+        policy: Callable[[str], Policy] = lambda _: Policy(),
         hurry: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take what all deliveries share. `hurry`: whether the worker's time is up, so that nothing is waited for."""
+        """Take what all deliveries share.
+
+        `policy`: that of a unit. `hurry`: whether the worker's time is up, so that nothing is waited for.
+        """
         self._client = client
         self._rules = rules
         self._provider_of = provider_of
         self._providers: dict[str, Provider] = {}
         self._deadline_s = send_timeout.total_seconds() + GRACE_S
         self._record_ttl_s = record_ttl_s
+        self._policy = policy
         self._hurry = hurry
         self._calls = CallLoop()
 
@@ -148,24 +154,26 @@ class Courier:
         for outcome in outcomes:
             if outcome.verdict is not Verdict.SENT and not outcome.throttled:
                 self._say(lease.number, outcome)
-        if any(outcome.pause for outcome in outcomes):
-            self._pause(number_of_unit(lease.number), next(outcome for outcome in outcomes if outcome.pause))
+        stopped = next((outcome for outcome in outcomes if stops(outcome)), None)
+        if stopped is not None:
+            self._pause(number_of_unit(lease.number), stopped)
         return lease, [*rows.decided, *(settlement(outcome) for outcome in outcomes)]
 
     def _settle(
         self, done: Sequence[tuple[Leased, list[Settlement]]], settled: Settled, counts: dict[str, int]
     ) -> None:
-        calls = [settle(o.number, o.lease_id, rows, record_ttl_s=self._record_ttl_s) for o, rows in done]
+        calls = [self._settling(o, rows) for o, rows in done]
         for lease, rows in done:
             calls += expected(self._rules(lease.number), lease, rows)
         try:
-            if calls:
-                self._run(calls, SETTLE_PATIENCE)
+            replies = self._run(calls, SETTLE_PATIENCE) if calls else []
         except (BrokerUnavailable, redis.RedisError):
             for lease, rows in done:
                 outcomes = {row.message_id: row.state.value for row in rows}
                 log.exception(Event.OUTCOMES_LOST, number=lease.number, lease=lease.lease_id, outcomes=outcomes)
             raise
+        for (lease, rows), states in zip(done, replies, strict=False):
+            self._mourn(lease.number, rows, states)
         for lease, rows in done:
             settled(lease.number, lease.lease_id)
             for row in rows:
@@ -173,14 +181,28 @@ class Courier:
                 if row.state is State.DEAD and not row.left:
                     log.warning(Event.MESSAGE_REFUSED, number=lease.number, message=row.message_id, problem=row.reason)
 
+    def _settling(self, lease: Leased, rows: Sequence[Settlement]) -> Call:
+        retry_for = self._policy(lease.number).retry_for
+        return settle(lease.number, lease.lease_id, rows, record_ttl_s=self._record_ttl_s, retry_for=retry_for)
+
+    def _mourn(self, number: str, rows: Sequence[Settlement], states: Sequence[bytes]) -> None:
+        """Say which messages were given up because they were tried too often, or for too long."""
+        for row, state in zip(rows, states, strict=True):
+            if state == b"dead" and row.state is not State.DEAD:
+                log.warning(Event.MESSAGE_DEAD, number=number, message=row.message_id, code=row.code, reason=row.reason)
+
     def _run(self, calls: Sequence[Call], patience: timedelta) -> list[Any]:
         """Run scripts that are safe to run twice, until the server answers or patience ends."""
         return repeat.until_answered(self._client, calls, patience=patience, hurry=self._hurry)
 
     def _pause(self, number: str, outcome: Outcome) -> None:
         reason = f"the provider says {outcome.code} {outcome.reason}"
-        control.pause(self._client, number, by="headway: " + reason)
-        log.error(Event.NUMBER_PAUSED, number=number, reason=reason)
+        try:
+            control.pause(self._client, number, by="headway: " + reason)
+        except redis.RedisError:  # the rows must be settled all the same; the next request says it again
+            log.exception(Event.NUMBER_NOT_PAUSED, number=number, reason=reason)
+        else:
+            log.error(Event.NUMBER_PAUSED, number=number, reason=reason)
 
     def _say(self, number: str, outcome: Outcome) -> None:
         log.warning(

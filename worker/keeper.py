@@ -1,8 +1,9 @@
 """Who keeps this process's promises while the pool works? One thread with its own Redis client.
 
-It renews each lease that is held, ends those that Celery gave up, asks once a second whether a doorbell was missed or
-some other process's leases are lost, and declares the TPS of this process's environment. What it does for shards, that
-they are agreed on and that former ones are emptied, stands in `worker.resharding`.
+It renews each lease that is held, ends those that Celery gave up, asks once a second whether a doorbell was missed,
+some other process's leases are lost or uncertain messages have waited long enough, and declares the TPS of this
+process's environment. What it does for shards, that they are agreed on and that former ones are emptied, stands in
+`worker.resharding`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from itertools import groupby
 
 import redis
 
+from delivery.policy import Policy
 from delivery.settle import Ending, end, ended, rows_of
 from runtime.scripts import Call, run_all
 from runtime.telemetry import Event, get_logger
 from scheduler import control, leases
 from worker.differences import Differences
+from worker.doubts import Doubts
 from worker.engine import Engine
 from worker.progress import Progress
 from worker.registry import HeldLease
@@ -51,6 +54,7 @@ class Keeper:
         *,
         record_ttl_s: int,
         lease_ttl_us: int,
+        policy: Callable[[str], Policy] = lambda _: Policy(),
         grace_us: int = 25_000_000,
         give_up: Callable[[], None] = lambda: None,
         progress: Progress | None = None,
@@ -62,10 +66,12 @@ class Keeper:
         self._record_ttl_s = record_ttl_s
         self._ttl_us = lease_ttl_us
         self._watch = Watch(engine)
-        self._next = {self._renew: 0, self._sweep: 0, self._declare: 0, self._look: 0}
+        self._doubts = Doubts(engine, policy, record_ttl_s=record_ttl_s)
+        self._next = {self._renew: 0, self._sweep: 0, self._resolve: 0, self._declare: 0, self._look: 0}
         self._every = {
             self._renew: lease_ttl_us // 4,
             self._sweep: SWEEP_US,
+            self._resolve: SWEEP_US,
             self._declare: DECLARE_US,
             self._look: LOOK_US,
         }
@@ -176,6 +182,9 @@ class Keeper:
                 self._reclaim(unit)
             self._engine.ring([unit for unit, flag in marked if flag])
         self._shards.empty_former()
+
+    def _resolve(self) -> None:
+        self._doubts.look([unit for number in self._engine.agenda.numbers() for unit in self._shards.all_units(number)])
 
     def _look(self) -> None:
         agenda = self._engine.agenda

@@ -114,7 +114,7 @@ class Lifecycle:
                     parts.provider_of or self._provider,
                     send_timeout=timedelta(milliseconds=parts.settings.send_timeout_ms),
                     record_ttl_s=parts.settings.record_ttl_s,
-                policy=self.policy,
+                    policy=self.policy,
                     hurry=self._hurry,
                 )
             return parts.courier

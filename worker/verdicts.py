@@ -1,7 +1,6 @@
 """What follows from what the provider, or the lease, said of a row?
 
-Policy per outcome in one table: the record it settles to. How often and how long something is tried again stands in
-`delivery.settle`.
+What kind of fault an outcome is, is said here; what follows from each stands in one table, `delivery.retries`.
 """
 
 from __future__ import annotations
@@ -9,8 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from delivery.retries import TABLE, Fault, Number, Reaction
 from delivery.settle import Settlement
 from delivery.states import State
 from headway.errors import InvalidMessage
@@ -20,16 +21,7 @@ from providers.base import Row
 from providers.outcomes import Outcome, Verdict
 from scheduler.decisions import LeasedRow
 
-#: First pause before another try; it doubles with each attempt.
-RETRY_MS = 5_000
-
-STATE_OF = {
-    Verdict.SENT: State.SENT,
-    Verdict.RETRY: State.DEFERRED,
-    Verdict.REFUSED: State.DEAD,
-    Verdict.UNCERTAIN: State.UNCERTAIN,
-}
-
+_SENT = Reaction(State.SENT)
 
 #: One decoder for all: `json.loads` looks at its options anew for each text.
 _read: Callable[[str], Any] = json.JSONDecoder().decode
@@ -62,21 +54,36 @@ def plan(rows: tuple[LeasedRow, ...]) -> Plan:
 
 
 def settlement(outcome: Outcome) -> Settlement:
-    """Return what is recorded of an outcome.
-
-    A throttled row goes back to the head of its lane: it was no attempt, nothing is wrong with it.
-    """
-    back = outcome.throttled and outcome.verdict is Verdict.RETRY
+    """Return what is recorded of an outcome."""
+    fault = fault_of(outcome)
+    follows = TABLE[fault] if fault else _SENT
     return Settlement(
         outcome.row_id,
-        State.WAITING if back else STATE_OF[outcome.verdict],
-        left=outcome.left and not back,
-        retry_ms=RETRY_MS if outcome.verdict is Verdict.RETRY and not back else None,
+        follows.state,
+        left=outcome.left and follows.burns,
+        retry_ms=follows.pause // timedelta(milliseconds=1) if follows.pause else None,
         provider_id=outcome.provider_id,
         push_id=outcome.push_id,
         code=outcome.code,
         reason=outcome.reason,
     )
+
+
+def fault_of(outcome: Outcome) -> Fault | None:
+    """Say what went wrong with a try; None: nothing."""
+    if outcome.verdict is Verdict.SENT:
+        return None
+    if outcome.verdict is not Verdict.RETRY:
+        return Fault.REFUSED if outcome.verdict is Verdict.REFUSED else Fault.UNKNOWN
+    if outcome.throttled or outcome.pause:
+        return Fault.THROTTLED if outcome.throttled else Fault.STOPPED
+    return Fault.NOT_NOW if outcome.left else Fault.UNREACHABLE
+
+
+def stops(outcome: Outcome) -> bool:
+    """Whether the number must stand still until a person resumes it."""
+    fault = fault_of(outcome)
+    return outcome.pause or (fault is not None and TABLE[fault].number is Number.PAUSES)
 
 
 def _row(row: LeasedRow) -> Row:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
-from delivery.retries import MOST_ATTEMPTS
+from delivery.retries import MOST_ATTEMPTS, RETRY_FOR
 from delivery.settle import Settlement
 from delivery.states import State
 from headway import keys
-from tests.scripts.stage import NUMBER, RECORD_TTL_S, Stage, everything
+from tests.scripts.stage import NUMBER, RECORD_TTL_S, START_US, Stage, everything
 
 
 def begun(stage: Stage, *ids: str, lease_id: str = "L", class_: str = "urgent") -> None:
@@ -242,3 +243,56 @@ def test_a_refund_in_part_leaves_the_window_its_time_to_live(stage: Stage) -> No
     stage.settle("L", Settlement("a", State.DEAD, left=False))
     assert stage.scores(keys.window(NUMBER)) == {"L:1": stage.now_us}
     assert stage.redis.pttl(keys.window(NUMBER)) > 0
+
+
+# ----------------------------------------------------------------------------------------------------- bounded in time
+
+
+@pytest.mark.parametrize(("state", "left"), [(State.DEFERRED, False), (State.DEFERRED, True), (State.WAITING, False)])
+def test_a_row_that_never_leaves_is_dead_after_its_time(stage: Stage, state: State, *, left: bool) -> None:
+    """An address that is down for a day burns no attempt; the time since the first try ends it, with its history."""
+    stage.push("a", class_="urgent")
+    stage.change(lease_ttl_us=10**12)
+    for turn in range(3):
+        assert stage.ids(f"L{turn}") == ["a"]
+        stage.begin(f"L{turn}")
+        last = stage.settle(f"L{turn}", Settlement("a", state, left=left, retry_ms=1000, code="down"))
+        assert last == ([state.value] if turn < 2 else ["dead"])
+        stage.later(ms=RETRY_FOR / timedelta(milliseconds=2))
+    record = stage.record("a")
+    assert (record["state"], record["first_ms"]) == ("dead", str(START_US // 1000))
+    assert record.get("attempts") == ("3" if left else None)
+    assert json.loads(record["history"].splitlines()[-1])["gave_up"] == "time"
+    assert list(stage.scores(keys.dead(NUMBER))) == ["a"]
+
+
+def test_the_time_that_a_message_waits_for_its_first_try_does_not_count(stage: Stage) -> None:
+    """A lane may be long: its clock runs from its first begin on."""
+    stage.push("a", class_="urgent")
+    stage.later(ms=2 * RETRY_FOR / timedelta(milliseconds=1))
+    assert stage.ids("L") == ["a"]
+    stage.begin("L")
+    assert stage.settle("L", Settlement("a", State.DEFERRED, retry_ms=1000)) == ["deferred"]
+
+
+def test_a_history_is_bounded_and_tells_what_repeats_once(stage: Stage) -> None:
+    """Forty throttle answers are one entry; of forty different reasons the last thirty stay."""
+    stage.push("a", class_="urgent")
+    for turn in range(80):
+        stage.ids(f"L{turn}")
+        stage.begin(f"L{turn}")
+        code = "429" if turn < 40 else str(turn)
+        assert stage.settle(f"L{turn}", Settlement("a", State.WAITING, left=False, code=code)) == ["waiting"]
+        stage.later(ms=1000)
+        if turn == 39:
+            (entry,) = (json.loads(line) for line in stage.record("a")["history"].splitlines())
+            assert (entry["times"], entry["at_ms"] - entry["from_ms"]) == (40, 39_000)
+    lines = stage.record("a")["history"].splitlines()
+    assert [json.loads(line)["code"] for line in lines] == [str(turn) for turn in range(50, 80)]
+
+
+def test_the_happy_path_writes_no_history(stage: Stage) -> None:
+    """A million messages that are simply sent cost nothing for it."""
+    begun(stage, "a")
+    stage.sent("L", "a")
+    assert not {"history", "first_ms"} & stage.record("a").keys()
