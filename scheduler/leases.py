@@ -91,11 +91,18 @@ def renew(number: str, lease_ids: Sequence[str], ttl_us: int, *, now_us: int | N
 
 
 def sweep(numbers: Sequence[str], *, now_us: int | None = None) -> Call:
-    """Build the call that asks, for each number, whether something may leave (1) and whether a holder is lost (2)."""
+    """Build the call that asks, for each number, whether something may leave (1), whether a holder is lost (2), and
+    whether the server's clock was set back so far that lost ones would not be found soon (4).
+    """
     names = [
         name for n in numbers for name in (*keys.lanes(n), keys.deferred(n), keys.deadlines(n))
     ]  # fmt: skip
     return Call(scripts.load("scheduler", "sweep"), names, [_time(now_us)])
+
+
+def clamp(number: str, ttl_us: int, *, now_us: int | None = None) -> Call:
+    """Build the call that brings deadlines nearer after the server's clock was set back; safe to run twice."""
+    return Call(scripts.load("scheduler", "clamp"), [keys.deadlines(number)], [_time(now_us), ttl_us])
 
 
 def lost(client: redis.Redis, number: str, *, most: int = 50) -> list[str]:

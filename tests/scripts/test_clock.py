@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler import throttle
+from headway import keys
+from scheduler import leases, throttle
 from scheduler.decisions import Because, Grant
 from scheduler.rules import Quota
 from tests.scripts.stage import SECOND, Stage
@@ -94,3 +95,25 @@ def test_what_is_foreseen_goes_on_from_the_new_time(stage: Stage) -> None:
         if isinstance(stage.lease(), Grant):
             return
     raise AssertionError("it never left")
+
+
+def test_a_lost_lease_is_found_soon_after_the_clock_was_set_back(stage: Stage) -> None:
+    """Its deadline is a day away then; a holder that lives renews, and nobody takes its lease from it."""
+    stage.push("a", "b", class_="urgent")
+    stage.granted("lost")
+    stage.push("c", class_="urgent")
+    stage.later(ms=1000)
+    stage.granted("alive")
+    assert stage.sweep() & 4 == 0
+    stage.later(ms=-DAY_MS)
+    assert stage.sweep() & 6 == 4
+    ttl_us = stage.rules.lease_ttl_us
+    for _ in range(2):
+        stage.run(leases.clamp(stage.rules.number, ttl_us, now_us=stage.now_us))
+    assert stage.sweep() & 6 == 0
+    stage.later(ms=ttl_us / 2000)
+    assert stage.run(leases.renew(stage.rules.number, ["alive"], ttl_us, now_us=stage.now_us)) == []
+    stage.later(ms=ttl_us / 2000 + 1)
+    assert stage.sweep() & 6 == 2
+    found = stage.redis.zrange(keys.deadlines(stage.rules.number), "-inf", stage.now_us, byscore=True)
+    assert found == [b"lost"]
