@@ -178,6 +178,9 @@ class Keeper:
             if isinstance(flags, Exception):
                 raise flags
             marked = list(zip(chunk, flags, strict=True))
+            back = [leases.clamp(unit, self._ttl_us) for unit, flag in marked if flag & 4]
+            if back:
+                run_all(self._client, back)
             for unit in (unit for unit, flag in marked if flag & 2):
                 self._reclaim(unit)
             self._engine.ring([unit for unit, flag in marked if flag])
