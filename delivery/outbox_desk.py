@@ -29,6 +29,10 @@ class Counts:
     parked: int
     bytes: int
 
+    def as_json(self) -> dict[str, int]:
+        """Return the same for programs."""
+        return {"waiting": self.waiting, "contacts": self.contacts, "parked": self.parked, "bytes": self.bytes}
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

@@ -11,12 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from gateway.dead import endpoints as dead_endpoints
 from gateway.health import HealthEndpoints
 from gateway.idempotency import HEADERS
 from gateway.lockout import Lockout
 from gateway.messages import MessageEndpoint, MessageRecord
 from gateway.numbers import NumberChange, NumberDetail, NumberEndpoints, NumberList
 from gateway.openapi import describe
+from gateway.outbox_api import endpoints as outbox_endpoints
 from gateway.parts import Parts
 from gateway.problems import HttpProblem, handle, handle_fault, json_response
 from gateway.push import PushEndpoint
@@ -66,6 +68,8 @@ def endpoints(parts: Parts) -> list[Endpoint]:
         Endpoint("GET", "/v1/numbers", number.list, gives=NumberList, auth="bearer"),
         Endpoint("GET", "/v1/numbers/{number}", number.get, gives=NumberDetail, auth="bearer"),
         Endpoint("PATCH", "/v1/numbers/{number}", number.patch, takes=NumberChange, gives=NumberDetail, auth="bearer"),
+        *dead_endpoints(parts),
+        *outbox_endpoints(parts),
         Endpoint("GET", "/healthz", health.alive),
         Endpoint("GET", "/readyz", health.ready),
     ]

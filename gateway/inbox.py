@@ -43,6 +43,9 @@ MOST_BEFORE = 8
 #: Between two looks whether the contact's former ones, at another gateway, are done.
 _LOOK_AGAIN_S = 0.03
 
+#: Contacts that this process remembers to be behind something, for while the server can't be asked.
+_MOST_REMEMBERED = 100_000
+
 _NOTHING: Mapping[str, Any] = {}
 
 _log = get_logger("gateway")
@@ -126,6 +129,8 @@ class Inbox:
         self._under_way: dict[tuple[str, str], asyncio.Task[Mapping[str, Any]]] = {}
         #: One lock a contact, first come, first served; it goes when nobody holds it or waits for it.
         self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        #: For whom the outbox held something when we last heard, the oldest first.
+        self._behind: dict[tuple[str, str], None] = {}
 
     async def count(self, number: str, inbound: Inbound, *, key: str) -> None:
         """Count a message of a number without an app: now, or from the spool when the server is back."""
@@ -187,7 +192,7 @@ class Inbox:
             case = replace(case, claim=claim)
             if case.claim.standing is Standing.WAIT:
                 await asyncio.sleep(_LOOK_AGAIN_S)
-        if case.claim.standing not in (Standing.MINE, Standing.AWAY) or self._spool.holds(case.number, case.contact):
+        if self._must_wait(case):
             return await self._keep(case)
         body = relabel.inbound(case.inbound.raw, case.answers, key=case.key)
         outcome = await self._forward.post(case.number, body, what="inbound")
@@ -195,6 +200,15 @@ class Inbox:
             return await self._keep(case, tried=outcome.problem)
         await self._took(case, outcome)
         return outcome.answer
+
+    def _must_wait(self, case: _Case) -> bool:
+        """Whether others of its contact go first, as far as is known."""
+        line = (case.number, case.contact)
+        if case.claim.standing is Standing.MINE:
+            self._behind.pop(line, None)
+        elif case.claim.standing is not Standing.AWAY or line in self._behind:
+            return True
+        return self._spool.holds(*line)
 
     async def _begin(self, number: str, inbound: Inbound, key: str) -> _Case:
         """Count the message and claim it; look up which of our messages it answers."""
@@ -238,9 +252,14 @@ class Inbox:
                 first = WAITS[0] if tried else timedelta(0)
                 await self._keeper.keep(case.number, [entry], token=case.token, first_try=first, guard_ttl=DONE_TTL)
             except BrokerUnavailable:
-                await self._let_go(case)
+                pass
             else:
+                self._behind[case.number, case.contact] = None
+                if len(self._behind) > _MOST_REMEMBERED:
+                    del self._behind[next(iter(self._behind))]
                 return _NOTHING
+        if case.claim.standing is not Standing.AWAY:
+            await self._let_go(case)
         await self._spool.put(record_of(case.number, case.inbound, kind="inbound", key=case.key, at_us=case.at_us))
         return _NOTHING
 

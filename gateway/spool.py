@@ -24,7 +24,7 @@ T = TypeVar("T")
 #: Records that are replayed together.
 A_CHUNK = 100
 #: Between two looks for what other processes left, in seconds.
-_ADOPT_EVERY_S = 5.0
+_ADOPT_EVERY_S = 1.0
 _LOOK_EVERY_S = 0.25
 
 #: Takes records, and returns those that can't ever be taken. Raises whatever says "not now".
@@ -45,6 +45,8 @@ class Spool:
         self._writing: asyncio.Task[None] | None = None
         self._held: Counter[tuple[str, str]] = Counter()
         self._replaying: asyncio.Task[None] | None = None
+        #: What other processes left, in our hands.
+        self._left: list[Directory] = []
 
     def holds(self, number: str, contact: str) -> bool:
         """Whether something of a contact waits here, so that news of it must wait behind it."""
@@ -61,7 +63,11 @@ class Spool:
         await asyncio.shield(done)
 
     def start(self, take: Take, *, away: Callable[[], str]) -> None:
-        """Replay from now on whatever is here, while `away` says nothing."""
+        """Replay from now on whatever is here, while `away` says nothing.
+
+        What former processes left is looked through before this returns: from then on `holds` tells of it too.
+        """
+        self._adopt(_found(self._root))
         self._replaying = asyncio.get_running_loop().create_task(self._replay_for_ever(take, away))
 
     async def close(self) -> None:
@@ -71,27 +77,33 @@ class Spool:
             await asyncio.wait([self._replaying])
         if self._writing is not None:
             await self._writing
-        await self._on_thread(self._own.close)
+        for directory in (self._own, *self._left):
+            await self._on_thread(directory.close)
         self._thread.shutdown()
 
     async def replay(self, take: Take) -> int:
         """Hand over everything in this process's own files; return how many records that were."""
-        count = 0
-        while segment := await self._on_thread(self._own.oldest):
-            count += await self._replay_segment(segment, take)
-        return count
+        return await self._emptied(self._own, take)
 
     async def adopt(self, take: Take) -> int:
         """Hand over everything that processes left which are no more; return how many records that were."""
+        self._adopt(await self._on_thread(partial(_found, self._root)))
         count = 0
-        found = await self._on_thread(partial(orphans, self._root))
-        try:
-            for left in found:
-                while segment := await self._on_thread(left.oldest):
-                    count += await self._replay_segment(segment, take, own=False)
-        finally:
-            for left in found:
-                await self._on_thread(left.close)
+        while self._left:
+            count += await self._emptied(self._left[0], take)
+            await self._on_thread(self._left.pop(0).close)
+        return count
+
+    def _adopt(self, found: Sequence[tuple[Directory, Counter[tuple[str, str]]]]) -> None:
+        """Take into our hands what was left, and note whose line it is in."""
+        for directory, lines in found:
+            self._held.update(lines)
+            self._left.append(directory)
+
+    async def _emptied(self, directory: Directory, take: Take) -> int:
+        count = 0
+        while segment := await self._on_thread(directory.oldest):
+            count += await self._replay_segment(segment, take)
         return count
 
     async def _write_all(self) -> None:
@@ -133,7 +145,7 @@ class Spool:
                 await asyncio.sleep(1)
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _replay_segment(self, segment: Segment, take: Take, *, own: bool = True) -> int:
+    async def _replay_segment(self, segment: Segment, take: Take) -> int:
         count = 0
         while chunk := await self._on_thread(partial(segment.read, A_CHUNK)):
             records = [record for record in chunk.records if record is not None]
@@ -144,9 +156,8 @@ class Spool:
                 await self._on_thread(partial(lay_aside, self._root, refused))
             await self._on_thread(partial(segment.done_to, chunk.end))
             count += len(records)
-            if own:
-                for record in records:
-                    self._let_go(record)
+            for record in records:
+                self._let_go(record)
         await self._on_thread(segment.remove)
         return count
 
@@ -157,3 +168,8 @@ class Spool:
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _found(root: Path) -> list[tuple[Directory, Counter[tuple[str, str]]]]:
+    """Return what processes left that are no more, each with whose records wait in it."""
+    return [(left, left.lines()) for left in orphans(root)]

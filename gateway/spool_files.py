@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ MOST_BYTES = 512 * 1024 * 1024
 NOBODY = "\n"
 
 _LOCK = "lock"
+#: Records that are looked at together.
+_A_LOOK = 1000
 
 
 class SpoolFull(Exception):
@@ -104,9 +107,13 @@ class Segment:
             at = end
         return Chunk(records, at) if records else None
 
+    def skip_to(self, end: int) -> None:
+        """Read on from there."""
+        self._at = end
+
     def done_to(self, end: int) -> None:
         """Note how far it was replayed. On a disk that is full it isn't noted: what is told twice counts once."""
-        self._at = end
+        self.skip_to(end)
         with contextlib.suppress(OSError):
             draft = self._mark.with_suffix(".at.new")
             draft.write_text(str(end))
@@ -154,6 +161,16 @@ class Directory:
         self._seal()
         found = sorted(self._path.glob("*.jsonl"))
         return Segment(found[0]) if found else None
+
+    def lines(self) -> Counter[tuple[str, str]]:
+        """Return whose records wait in it, and how many."""
+        found: Counter[tuple[str, str]] = Counter()
+        for path in sorted(self._path.glob("*.jsonl")) if self._path else ():
+            segment = Segment(path)
+            while chunk := segment.read(_A_LOOK):
+                found.update(record.line for record in chunk.records if record is not None)
+                segment.skip_to(chunk.end)
+        return found
 
     def close(self) -> None:
         """Let go of it; without a file in it, it goes."""

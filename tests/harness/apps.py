@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ class AppDouble:
         self.bodies: list[Any] = []
         self.status = 200
         self.answer: object = {}
+        #: Bodies for which this holds are answered with 500, whatever `status` says.
+        self.refuses: Callable[[Any], object] = lambda _: False
         self.go = threading.Event()
         self.go.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -48,10 +51,11 @@ class AppDouble:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:  # the name is the base class's
-                app.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                app.bodies.append(body)
                 app.go.wait(20)
                 said = app.answer if isinstance(app.answer, bytes) else json.dumps(app.answer).encode()
-                self.send_response(app.status)
+                self.send_response(500 if app.refuses(body) else app.status)
                 self.send_header("content-length", str(len(said)))
                 with contextlib.suppress(ConnectionError):  # who asked had no more patience
                     self.end_headers()

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import sys
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,47 +13,13 @@ from headway.client import Client
 from headway.message import Message
 from scheduler import meter
 from tests.harness.apps import AppDouble
-from tests.harness.home import throwaway_home
 from tests.harness.picky import RECORDED, ROW, inbound, row
-from tests.harness.processes import RunningProcess
 from tests.harness.servers import ThrowawayServer
 from tests.harness.waiting import wait_until
+from tests.processes.gateway_kit import Gateway
 from tests.processes.worker_kit import House, open_house
 
 pytestmark = pytest.mark.processes
-
-KEY = "s3cret"
-READY = r"^gateway ready on (http://\S+)$"
-
-
-class Gateway(RunningProcess):
-    """A gateway process for some numbers; `app` is where it forwards to."""
-
-    def __init__(self, redis_url: str, *numbers: str, app: str = "", env: Mapping[str, str] | None = None) -> None:
-        settings = {
-            "HEADWAY_REDIS_URL": redis_url,
-            "HEADWAY_HOME": throwaway_home(),
-            "HEADWAY_NUMBERS": ",".join(numbers),
-            "HEADWAY_API_TOKENS": "t0ken",
-            "HEADWAY_WEBHOOK_KEY": KEY,
-            "HEADWAY_FORWARD_URL": app,
-            "HEADWAY_LOG": "json",
-        }
-        super().__init__([sys.executable, "-m", "gateway.serve", "--port", "0"], env={**settings, **(env or {})})
-
-    def ready(self) -> str:
-        """Wait until it takes requests; return its address."""
-        return self.wait_for_line(READY)[1]
-
-    def hook(self, number: str, body: object) -> tuple[int, Any]:
-        """Send a webhook; return status and JSON of the answer."""
-        url = f"{self.ready()}/webhooks/picky/{number}?key={KEY}"
-        request = urllib.request.Request(url, json.dumps(body).encode())  # noqa: S310  loopback
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310  loopback
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as refused:
-            return refused.code, json.loads(refused.read())
 
 
 @pytest.fixture(scope="module")
@@ -144,20 +105,20 @@ def test_a_server_that_forgets_its_scripts_is_told_them_again(house: House) -> N
 
 
 def test_a_server_that_goes_and_comes_back(own_server: ThrowawayServer, app: AppDouble) -> None:
-    """Away: inbound messages reach the app uncounted, receipts are to be repeated. Back: everything counts again."""
+    """Away: inbound messages reach the app, receipts are written down. Back: everything counts, and nothing twice."""
     number = "15555550100"
     with Gateway(own_server.url, number, app=app.url) as gateway:
         assert gateway.hook(number, inbound(unique__id=1)) == (200, {})
         own_server.stop()
         assert gateway.hook(number, inbound(unique__id=2)) == (200, {})
-        assert gateway.hook(number, row())[0] == 503
+        assert gateway.hook(number, row()) == (200, {})
         gateway.wait_for_line('"event": "inbound_uncounted"')
         own_server.start()
-        fresh = itertools.count(3)
-        wait_until(lambda: gateway.hook(number, row(msg_id=next(fresh)))[0] == 200, description="the server's return")
+        gateway.wait_for_line('"event": "spool_replayed"')
         assert gateway.hook(number, inbound(unique__id=2)) == (200, {})
+        assert gateway.hook(number, row()) == (200, {})
     client = own_server.client()
     spent = meter.spent(client, number)
     client.close()
     assert (spent.inbound, spent.delivered) == (2, 1)
-    assert [body["unique-id"] for body in app.bodies if "unique-id" in body] == [1, 2, 2]
+    assert [body["unique-id"] for body in app.bodies if "unique-id" in body] == [1, 2]
