@@ -20,7 +20,8 @@ from scheduler import control, figures
 from scheduler import live as table
 
 
-def _me() -> str:
+def me() -> str:
+    """Return who sits here, as far as the system knows."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -28,11 +29,11 @@ def _me() -> str:
 
 
 def _here() -> str:
-    return f"{_me()}@{socket.gethostname()}"[:100]
+    return f"{me()}@{socket.gethostname()}"[:100]
 
 
 _number = click.argument("number", type=NumberType())
-_by = click.option("--by", default=_me, show_default="your user name", help="Who decided this; kept with the setting.")
+_by = click.option("--by", default=me, show_default="your user name", help="Who decided this; kept with the setting.")
 
 
 @click.command()
