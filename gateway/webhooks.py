@@ -87,6 +87,9 @@ class PickyWebhooks:
         numbers = {row.application for row in webhook.rows}
         number_of = {application: self._number_of(application, path_number, key) for application in numbers}
         bundle = Bundle.of(webhook)
+        if len(number_of) == 1:
+            await self._news.receipts(next(iter(number_of.values())), bundle)
+            return
         for number in dict.fromkeys(number_of.values()):
             mine = [at for at, row in enumerate(webhook.rows) if number_of[row.application] == number]
             await self._news.receipts(number, bundle.only(mine))

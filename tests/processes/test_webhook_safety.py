@@ -170,6 +170,7 @@ class Contact(threading.Thread):
         self.ended = False
 
     def run(self) -> None:
+        """Write until it has ended."""
         id_ = int(self.contact[-1]) * 1_000_000
         while not self.ended:
             for gateway in self.gateways[-1:]:
@@ -192,7 +193,7 @@ def more_come(contacts: list[Contact]) -> None:
 def test_kills_at_any_moment_lose_nothing_that_was_accepted(
     own_server: ThrowawayServer, redis: Any, app: AppDouble, tmp_path: Path
 ) -> None:
-    """The app refuses a third, gateways are killed and the server once: what was answered with 200 arrives, in order."""
+    """The app refuses a third, gateways are killed and the server once: what was accepted arrives, in order."""
     app.refuses = lambda body: hash((body["unique-id"], len(app.bodies))) % 3 == 0
     home, gateways = {"HEADWAY_HOME": str(tmp_path)}, list[Gateway]()
     contacts = [Contact(f"39333123450{place}", gateways) for place in range(6)]
