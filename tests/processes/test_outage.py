@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,6 +16,7 @@ import redis
 
 from headway import keys
 from headway.errors import BrokerUnavailable
+from tests.harness.processes import ROOT
 from tests.harness.waiting import wait_until
 from tests.processes.outage_proxy import StallingProxy
 from tests.processes.worker_kit import BACK_WITHIN, POOLS, House, open_house
@@ -138,7 +141,7 @@ def test_a_restart_loses_nothing_that_was_accepted(house: House) -> None:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_worker_ends_in_time_without_its_server(house: House, pool: str) -> None:
-    """SIGTERM while the server is away: the outcome can't be told, so the worker says so and ends; nothing is doubled."""
+    """SIGTERM while the server is away: the outcome can't be told, so it says so and ends; nothing is doubled."""
     number = house.number()
     house.control(latency_ms=1500)
     with house.worker(number, pool=pool, env=GRACE) as worker:
@@ -176,3 +179,35 @@ def test_the_grace_time_is_a_bound(house: House, pool: str) -> None:
     assert house.states(ids) == ["uncertain"] * 3
     assert not house.redis.exists(keys.leases(number), keys.leased(number), keys.deadlines(number))
     once(house, ids)
+
+
+def test_a_health_check_sees_progress_and_not_only_a_process(house: House) -> None:
+    """Well while it works and while it waits for its server; not well before, nor once it is stopped in its tracks."""
+    number = house.number()
+    assert check(house) == (1, "no worker runs here\n")
+    with house.worker(number) as worker:
+        worker.ready()
+        pid = worker.pid
+        wait_until(lambda: check(house) == (0, f"worker {pid}: working\n"), description="a worker that is well")
+        house.server.kill()
+        wait_until(lambda: check(house) == (0, f"worker {pid}: away\n"), description="a worker that waits")
+        house.server.start()
+        wait_until(lambda: check(house) == (0, f"worker {pid}: working\n"), description="a worker that is back")
+        worker.signal(signal.SIGSTOP)
+        wait_until(
+            lambda: check(house)[0] == 1, description="a worker that is stuck", timeout=timedelta(seconds=30)
+        )  # fmt: skip
+        assert "says nothing since" in check(house)[1]
+        worker.signal(signal.SIGCONT)
+        worker.terminate()
+    assert check(house)[0] == 1
+
+
+def check(house: House) -> tuple[int, str]:
+    """Run the health check; return its status and what it says."""
+    env = {**os.environ, "HEADWAY_HOME": str(house.folder / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from console.main import main; main()", "worker", "--check"],
+        env=env, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
+from providers import Outcome, Row, Verdict
 from providers.addresses import Addresses
 from providers.circuit import FAILURES, FIRST_REST, JITTER, LONGEST_REST, PROBE_TAKES, Circuit, Circuits, Entry
+from providers.picky import PickyProvider
+from providers.wire import Answer, NoAnswer
 from runtime.clock import FakeClock
 
 SECOND = timedelta(seconds=1)
@@ -152,3 +159,92 @@ def test_a_primary_that_is_back_is_first_again() -> None:
     assert [circuit.url for circuit, _ in addresses.entries()] == ["http://b"]
     clock.advance(2 * SECOND)
     assert [(entry.url, entry.probe) for _, entry in addresses.entries()] == [("http://a", True), ("http://b", False)]
+
+
+# ------------------------------------------------------------------------------------------------- through a provider
+
+ROWS = [Row(f"m{index}", f"39333123456{index}", "hello", {}) for index in range(3)]
+REFUSED = NoAnswer("unreachable", "no connection", left=False)
+BAD_GATEWAY = Answer(502, b"<html>")
+SLOW_DOWN = Answer(503, b"", retry_after="5")
+
+
+class Wire:
+    """Answers as told, and writes down which rows went where."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
+        self.clock = FakeClock()
+        self.says: dict[str, Answer | NoAnswer | None] = dict.fromkeys(urls)
+        self.asked: list[tuple[str, int]] = []
+        monkeypatch.setattr("providers.picky.post", self._post)
+        self._provider = PickyProvider(
+            urls=urls, token="", application="8", timeout=30 * SECOND, session=cast("Any", None),
+            circuits=Circuits(clock=self.clock),
+        )  # fmt: skip
+
+    def send(self, rows: Sequence[Row] = tuple(ROWS)) -> list[Outcome]:
+        """Send rows."""
+        return asyncio.run(self._provider.send(rows))
+
+    async def _post(self, _: object, url: str, payload: bytes, **__: object) -> Answer | NoAnswer:
+        host, rows = url.removesuffix("/api/v2/push"), json.loads(payload)["data"]
+        self.asked.append((host, len(rows)))
+        data = [{"number": row["number"], "msg_id": f"id{row['number']}"} for row in rows]
+        return self.says[host] or Answer(200, json.dumps({"status": 100, "push_id": "p", "data": data}).encode())
+
+
+def test_rows_that_reach_nobody_go_back_and_the_number_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing left, so nothing is used up; while the address is left alone nothing is even tried."""
+    wire = Wire(monkeypatch, "http://a")
+    wire.says["http://a"] = REFUSED
+    for _ in range(2):
+        outcomes = wire.send()
+        assert {(o.verdict, o.left, o.throttled) for o in outcomes} == {(Verdict.RETRY, False, True)}
+        assert all(1000 <= o.retry_after_ms <= 1200 for o in outcomes)
+    assert wire.asked == [("http://a", 3)]
+
+
+def test_a_probe_risks_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others go back without a rest when it is answered, with one when it is not."""
+    wire = Wire(monkeypatch, "http://a")
+    wire.says["http://a"] = BAD_GATEWAY
+    for _ in range(FAILURES):
+        assert {o.verdict for o in wire.send()} == {Verdict.UNCERTAIN}
+    wire.clock.advance(2 * SECOND)
+    first, *others = wire.send()
+    assert first.verdict is Verdict.UNCERTAIN
+    assert {(o.verdict, o.left, o.retry_after_ms > 0) for o in others} == {(Verdict.RETRY, False, True)}
+    wire.clock.advance(3 * SECOND)
+    wire.says["http://a"] = None
+    first, *others = wire.send()
+    assert (first.row_id, first.verdict) == ("m0", Verdict.SENT)
+    assert [(o.row_id, o.verdict, o.left, o.retry_after_ms) for o in others] == [
+        (row_id, Verdict.RETRY, False, 0) for row_id in ("m1", "m2")
+    ]
+    assert {o.verdict for o in wire.send()} == {Verdict.SENT}
+    assert [rows for _, rows in wire.asked] == [3] * FAILURES + [1, 1, 3]
+
+
+def test_a_standby_serves_while_the_primary_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows go to it in one request; the primary gets a probe now and then, and takes over when it answers."""
+    wire = Wire(monkeypatch, "http://a", "http://b")
+    wire.says["http://a"] = REFUSED
+    for _ in range(2):
+        assert {o.verdict for o in wire.send()} == {Verdict.SENT}
+    wire.clock.advance(2 * SECOND)
+    assert {o.verdict for o in wire.send()} == {Verdict.SENT}
+    assert wire.asked == [("http://a", 3), ("http://b", 3), ("http://b", 3), ("http://a", 1), ("http://b", 3)]
+    wire.clock.advance(5 * SECOND)
+    wire.says["http://a"] = None
+    wire.send()
+    assert {o.verdict for o in wire.send()} == {Verdict.SENT}
+    assert wire.asked[-2:] == [("http://a", 1), ("http://a", 3)]
+
+
+def test_a_provider_that_asks_for_a_pause_is_not_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answered, and said what it did with the rows: the number is slowed, the address stays open."""
+    wire = Wire(monkeypatch, "http://a")
+    wire.says["http://a"] = SLOW_DOWN
+    for _ in range(2 * FAILURES):
+        assert {(o.verdict, o.throttled, o.left) for o in wire.send()} == {(Verdict.RETRY, True, True)}
+    assert len(wire.asked) == 2 * FAILURES
