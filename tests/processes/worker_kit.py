@@ -94,6 +94,7 @@ class House:
         """The same server with a sink of its own, as if it were another provider."""
         with RunningProcess([*SINK, *options]) as sink:
             other = House(self.folder, self.server, sink.wait_for_line(SINK_READY)[1])
+            other._serial = self._serial
             yield other
             other.redis.close()
 
