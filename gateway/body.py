@@ -8,6 +8,7 @@ loose reading would hide a mistake: a key that is there twice, bytes that aren't
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -93,7 +94,8 @@ def parse_object(body: bytes, *, deepest: int | None = DEEPEST) -> dict[str, Any
     if deepest is not None and (plain := _plain_object(body, deepest)) is not None:
         return plain
     try:
-        found = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_number)
+        text = body.decode("utf-8-sig")
+        found = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_float)
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: byte {error.start + 1} is wrong") from None
     except json.JSONDecodeError as error:
@@ -152,6 +154,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise BadRequest(f"{shown(twice)}: is there twice in one object")
     return found
+
+
+def _float(text: str) -> float:
+    """Return a number that can be written down again: Python reads 1e999 as infinite, which no JSON can say."""
+    value = float(text)
+    if math.isinf(value):
+        raise BadRequest(f"{shown(text)} is too large a number")
+    return value
 
 
 def _no_number(text: str) -> None:

@@ -47,6 +47,7 @@ def test_a_byte_order_mark_is_no_fault() -> None:
         ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
         (b'{"a": NaN}', "NaN is no JSON number"),
         (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"a": [-1e999]}', "-1e999 is too large a number"),
         (b'{"a": ' + b"9" * 5000 + b"}", "too long"),
         (b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}", "32 levels"),
         (b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "nested too deeply"),
