@@ -128,13 +128,20 @@ def response(request: Request, error: Exception) -> Response:
     status, message, problems, headers = _told(error)
     if status == _UNAVAILABLE:
         headers["retry-after"] = "1"
-    if request.url.path.startswith(PICKY_PREFIX):
-        body: dict[str, object] = {"status": PICKY_UNAVAILABLE if status == _UNAVAILABLE else status}
-        return json_response({**body, "message": message}, status=status, headers=headers)
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": message}
+    body, media_type = shaped(request.url.path, status, message, problems)
+    return json_response(body, status=status, headers=headers, media_type=media_type)
+
+
+def shaped(path: str, status: int, message: str, problems: Sequence[str] = ()) -> tuple[dict[str, object], str]:
+    """Return what is told of a refusal at a path, and its media type."""
+    if path.startswith(PICKY_PREFIX):
+        told = PICKY_UNAVAILABLE if status == _UNAVAILABLE else status
+        return {"status": told, "message": message}, "application/json"
+    body: dict[str, object] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    body["detail"] = message
     if problems:
         body["errors"] = list(problems)
-    return json_response(body, status=status, headers=headers, media_type="application/problem+json")
+    return body, "application/problem+json"
 
 
 def json_response(

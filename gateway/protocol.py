@@ -7,9 +7,13 @@ looked at. The length of a body has its bound in `gateway.body`.
 from __future__ import annotations
 
 import asyncio
+import json
+from http import HTTPStatus
 from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from gateway.problems import shaped
 
 #: Bytes of a connection that may come in before a head is complete: the socket's largest read has many of a body, too.
 HEAD_LIMIT: Final = 1024 * 1024
@@ -21,7 +25,8 @@ BODY_PATIENCE_S: Final = 30.0
 ANSWER_PATIENCE_S: Final = 30.0
 
 _BODY = -1
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_NO_HTTP: Final = "what came in is no HTTP/1.1 request that can be read"
+_TOO_SLOW: Final = "the request came in too slowly"
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -35,6 +40,10 @@ class BoundedProtocol(HttpToolsProtocol):
     _head = 0
     _impatience: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    #: What is told once all that came in whole is answered.
+    _refusal: tuple[HTTPStatus, str] | None = None
+    #: uvicorn sets it when a head begins.
+    url: bytes = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Wait for the first head."""
@@ -86,9 +95,43 @@ class BoundedProtocol(HttpToolsProtocol):
         self._be_patient()
         super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  the signature is uvicorn's
+        """Answer what is no HTTP; the parser takes nothing more of this connection."""
+        self._give_up(HTTPStatus.BAD_REQUEST, _NO_HTTP)
+
+    def on_response_complete(self) -> None:
+        """The last request that came in whole is answered: what came behind it hears why it is none."""
+        refusal, is_last = self._refusal, not self.pipeline
+        super().on_response_complete()
+        if refusal and is_last and not self.transport.is_closing():
+            self._refuse(*refusal)
+
     def _too_slow(self) -> None:
         if self._head:  # else nobody asked anything
-            self.transport.write(_TOO_SLOW)
+            self._give_up(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW)
+        else:
+            self.transport.close()
+
+    def _give_up(self, status: HTTPStatus, said: str) -> None:
+        """Refuse what comes in, but behind the answers to what came in whole: a push that is taken must not hear 400.
+
+        Requests are answered in their order, so `cycle` is the last of those whose head was read.
+        """
+        if self._refusal:
+            return
+        self._refusal = status, said
+        cycle: RequestResponseCycle | None = self.cycle
+        if self.pipeline and cycle is not None and cycle.more_body:
+            self.pipeline.popleft()  # it has not begun, and will never be whole
+        elif cycle is None or cycle.more_body or cycle.response_complete:
+            self._refuse(status, said)
+
+    def _refuse(self, status: HTTPStatus, said: str) -> None:
+        """Answer before any handler has, and close."""
+        told, media_type = shaped(self.url.decode("latin-1"), status, said)
+        body = json.dumps(told, separators=(",", ":"))
+        head = f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: {media_type}\r\ncontent-length: {len(body)}"
+        self.transport.write(f"{head}\r\nconnection: close\r\n\r\n{body}".encode("ascii"))
         self.transport.close()
 
     def _is_read(self) -> None:

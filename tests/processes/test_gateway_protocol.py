@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import socket
 
 import pytest
@@ -184,3 +186,48 @@ def test_an_answer_that_nobody_reads_is_given_up(monkeypatch: pytest.MonkeyPatch
     whole = 256 * 65536
     assert asyncio.run(scenario(reads=True)) > whole
     assert asyncio.run(scenario(reads=False)) < whole
+
+
+async def _soon(request: Request) -> Response:
+    """Answer the body's length once the rest of what was said has come in."""
+    size = len(await request.body())
+    await asyncio.sleep(0.1)
+    return PlainTextResponse(str(size))
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"), [("/api/v2/push", "application/json"), ("/v1/numbers", "application/problem+json")]
+)
+def test_what_is_no_http_is_refused_in_the_shape_of_its_address(path: str, media_type: str) -> None:
+    """A request that breaks the rules hears so as every other refusal is told, and its connection is closed."""
+
+    async def scenario() -> bytes:
+        async with _Served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nX: \x01\r\n\r\n".encode())
+            answer = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            return answer
+
+    head, _, body = asyncio.run(scenario()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert f"content-type: {media_type}\r\n".encode() in head
+    assert f"content-length: {len(body)}\r\n".encode() in head
+    assert json.loads(body)["status"] == 400
+
+
+@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize("behind", [b"garbage\r\n\r\n", b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n"])
+def test_what_came_in_whole_is_answered_before_what_did_not(before: int, behind: bytes) -> None:
+    """The refusal of what follows is never taken for the answer of a request that was served."""
+
+    async def scenario() -> bytes:
+        async with _Served(Starlette(routes=[Route("/", _soon, methods=["POST"])])) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 3\r\n\r\nabc" * before + behind)
+            answers = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            return answers
+
+    answers = asyncio.run(scenario())
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200"] * before + [b"400"]
