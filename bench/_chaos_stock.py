@@ -1,8 +1,8 @@
 """The peer under the same kills: stock Celery on its stock Redis transport, set as its own guide wants it for safety.
 
 Acknowledged late, rejected when a child is lost, nothing prefetched, and given back soon: what isn't acknowledged
-within BENCH_VISIBILITY seconds is handed out again. With Celery's defaults (an hour) it would wait that long. Who
-hands out again holds a lock; when he is killed with it, nobody does for five minutes by default, here for as short a time.
+within BENCH_VISIBILITY seconds is handed out again. With Celery's defaults (an hour) it would wait that long. Who hands
+out again holds a lock; when he is killed with it, nobody does for so long (five minutes by default).
 """
 
 from __future__ import annotations
