@@ -38,6 +38,7 @@ def environment(**more: str) -> dict[str, str]:
     return {
         "HEADWAY_NUMBERS": f"{NUMBER},{OTHER}",
         "HEADWAY_HOME": throwaway_home(),
+        "HEADWAY_PUSH_PER_MINUTE": "1000000",
         "HEADWAY_API_TOKENS": "t",
         "HEADWAY_WEBHOOK_KEY": "off",
         f"HEADWAY_APPLICATION_{NUMBER}": "121",
