@@ -12,7 +12,7 @@ CODE   := $(ROOMS) tests $(sort $(dir $(wildcard bench/*.py examples/*.py))) $(w
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint audit bench worker gateway simulate lock clean
+.PHONY: help setup run test fuzz lint audit bench worker gateway simulate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ run: setup ## the main job on real input, in a minute: a campaign, urgent messag
 
 test: setup ## run all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: setup ## send the gateway bad requests for longer than `make test` does: SECONDS=60 for each kind
+	@FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 lint: setup ## check style, types, imports and sizes
 	$(BIN)/ruff check .

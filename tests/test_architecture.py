@@ -19,7 +19,9 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONTRACTS = {contract["id"]: contract for contract in PYPROJECT["tool"]["importlinter"]["contracts"]}
 
 #: Every `make` target with a word for people.
-TARGETS = {"audit", "setup", "run", "test", "lint", "bench", "worker", "gateway", "simulate", "lock", "clean", "help"}
+TARGETS = {
+    "audit", "setup", "run", "test", "fuzz", "lint", "bench", "worker", "gateway", "simulate", "lock", "clean", "help"
+}  # fmt: skip
 
 #: celeryconfig.py is read by Celery before our app exists: words and means, never a door or what stands on them.
 CELERYCONFIG_MAY_IMPORT = {*sys.stdlib_module_names, "headway", "kombu", "priorities", "runtime"}
