@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import time
 from abc import ABC, abstractmethod
@@ -178,10 +179,9 @@ class CelerySide(_Base):
     def upto(self, count: int) -> None:
         """Put envelopes on the queue."""
         while len(self._ids) < count:
-            envelope, task_id = _envelope("stock.post", len(self._ids)), ""
-            task_id = envelope.split('"correlation_id": "')[1].split('"')[0]
+            envelope = _envelope("stock.post", len(self._ids))
             self._client.lpush("stock", envelope)
-            self._ids.append(task_id)
+            self._ids.append(json.loads(envelope)["headers"]["id"])
 
     def waiting(self) -> tuple[int, ...]:
         """Return what is queued, and what somebody has that isn't acknowledged."""
@@ -212,11 +212,12 @@ def patient(running: ThrowawayServer) -> redis.Redis:
 
 @contextmanager
 def _house(folder: Path, options: argparse.Namespace) -> Iterator[tuple[House, ExitStack]]:
+    folder.mkdir()
     with ExitStack() as stack:
         running = stack.enter_context(server(appendfsync=options.fsync))
         house = House(folder, running, Nursery())
         if options.keep:
-            stack.callback(shutil.copytree, folder, options.keep, dirs_exist_ok=True)
+            stack.callback(shutil.copytree, folder, options.keep / folder.name, dirs_exist_ok=True)
         stack.callback(house.close)
         yield house, stack
 

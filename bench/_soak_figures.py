@@ -18,7 +18,7 @@ KEYS_MORE = 3
 def soaked(laps: Sequence[Mapping[str, int]]) -> list[str]:
     """Return what grew. The first lap warms everything up; then the later half is compared with the earlier.
 
-    Each lap: bytes by name, and `keys`: how many there are when all that expires is gone.
+    Each lap: bytes by name, and `keys`: how many have no time to live.
     """
     warm = laps[1:]
     if len(warm) < 2:

@@ -57,7 +57,7 @@ def run(name: str, options: argparse.Namespace) -> list[str]:
     )
     with tempfile.TemporaryDirectory() as directory:
         side: Side
-        with SIDES[name](Path(directory), options) as side:
+        with SIDES[name](Path(directory) / name, options) as side:
             side.house.tend()
             side.house.wait_until_ready()
             side.start()
