@@ -40,7 +40,8 @@ class Member:
     pid: int = 0
     born_s: float = 0.0
     log_from: int = 0
-    starts: int = 0
+    #: It was killed by us, and may be gone.
+    doomed: bool = False
 
     def is_ready(self) -> bool:
         """Has it said so since its last start?"""
@@ -72,6 +73,8 @@ class House:
     #: Groups whose leader was killed alone, and when.
     headless: list[tuple[int, float]] = field(default_factory=list)
     orphans: int = 0
+    #: Who ended though nobody killed him.
+    fell: list[str] = field(default_factory=list)
 
     def add(self, name: str, command: Sequence[str], environ: Mapping[str, str], *, ready: str, pooled: bool) -> None:
         """Have one more member; `tend` starts it."""
@@ -83,10 +86,12 @@ class House:
         """Start whoever isn't there, and end orphans."""
         for member in self.members:
             if not alive(member.pid):
+                if member.pid and not member.doomed:
+                    self.fell.append(member.name)
                 member.log_from = member.log.stat().st_size
                 member.pid = self.nursery.start(member.command, member.environ, member.log)
                 member.born_s = time.monotonic()
-                member.starts += 1
+                member.doomed = False
         for group, since_s in list(self.headless):
             if not group_lives(group):
                 self.headless.remove((group, since_s))
@@ -134,9 +139,11 @@ class House:
                 return False
             os.kill(children[int((place % 1) * len(children))], signal.SIGKILL)
         elif kill.what == "main":
+            member.doomed = True
             os.kill(member.pid, signal.SIGKILL)
             self.headless.append((member.pid, time.monotonic()))
         else:
+            member.doomed = True
             kill_group(member.pid)
         self.struck_us.append(at_us)
         return True

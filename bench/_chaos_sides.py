@@ -144,6 +144,7 @@ class HeadwaySide(_Base):
 
     def _left(self) -> list[str]:
         said = [f"{self.house.orphans} pools lived on without their worker"] if self.house.orphans else []
+        said += [f"{name} ended though nobody killed it" for name in self.house.fell]
         for number in NUMBERS:
             names = (keys.leases(number), keys.leased(number), *keys.lanes(number))
             sizes = [(name, self._size(name)) for name in (*names, keys.deferred(number), keys.deadlines(number))]
@@ -196,7 +197,9 @@ class CelerySide(_Base):
     def remarks(self) -> list[str]:
         """Return what is still there."""
         queued, unacked = self.waiting()
-        return [f"at the end {queued:,} queued, {unacked:,} not acknowledged"]
+        return [
+            f"at the end {queued:,} queued, {unacked:,} not acknowledged; ended by themselves {len(self.house.fell)}"
+        ]
 
 
 def _text(value: bytes | str | None) -> str:

@@ -7,7 +7,7 @@ again at once. The same seed chooses the same kills. Wanted, else the bench exit
   - each accepted message arrived, or its record says that nobody knows (uncertain); none arrived that nobody accepted,
   - none arrived twice but those declared uncertain whose class is sent again by policy,
   - no more are uncertain than rows were under way when something was killed, by the simulator's record,
-  - at the end no lease, no lane, no undeclared key and no orphan of a pool is left.
+  - at the end no lease, no lane, no undeclared key and no orphan of a pool is left; nobody ended who wasn't killed.
 Beside it, under the same kills and the same seed: stock Celery on its stock Redis transport, acknowledged late; it
 decides nothing. The short run takes about four minutes, `--full` (10,000 messages, 1,000
 kills) about a quarter of an hour a side.
