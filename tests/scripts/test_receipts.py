@@ -66,11 +66,13 @@ def test_a_receipt_of_a_group_says_so(stage: Stage) -> None:
     stage.begin("L")
     stage.later(ms=150)
     assert stage.sent("L", "a") == ["sent"]
+    took_ms = []
     for ms in (850, 2000):
         stage.later(ms=ms)
         (answer,) = apply(stage, Receipt(reference="a", state=State.DELIVERED))
         assert answer.group
-    assert answer.took_ms == 3000
+        took_ms.append(answer.took_ms)
+    assert took_ms[-1] == 3000
 
 
 def test_the_providers_id_leads_to_ours(stage: Stage) -> None:

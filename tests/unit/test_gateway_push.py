@@ -39,7 +39,8 @@ def lane(redis: redis_py.Redis, class_: str, number: str = NUMBER) -> list[dict[
 def nothing_enqueued(redis: redis_py.Redis) -> bool:
     """Whether no lane and no record is there."""
     others = (keys.serial().encode(), keys.strikes("").encode())
-    return not [key for key in redis.keys("headway*") if not key.startswith(others)]
+    found: list[bytes] = redis.keys("headway*")
+    return not [key for key in found if not key.startswith(others)]
 
 
 def refused(answer: Answer, status: int) -> str:
