@@ -39,7 +39,7 @@ def lane(redis: redis_py.Redis, class_: str, number: str = NUMBER) -> list[dict[
 def nothing_enqueued(redis: redis_py.Redis) -> bool:
     """Whether no lane and no record is there."""
     others = (keys.serial().encode(), keys.strikes("").encode())
-    found: list[bytes] = redis.keys("headway*")
+    found: list[Any] = redis.keys("headway*")
     return not [key for key in found if not key.startswith(others)]
 
 
