@@ -152,8 +152,10 @@ FIELDS = {
 
 
 def _meter(fields: dict[bytes, bytes], window: list[Any]) -> dict[str, Any]:
-    read: dict[str, Any] = {name.decode(): int(value) for name, value in fields.items() if name != b"turn"}
-    read["turn"] = (fields.get(b"turn", b"").decode(), read.pop("turn_at", 0))
+    who = (b"turn", b"deputy")
+    read: dict[str, Any] = {name.decode(): int(value) for name, value in fields.items() if name not in who}
+    for name in who:
+        read[name.decode()] = (fields.get(name, b"").decode(), read.pop(f"{name.decode()}_at", 0))
     found = {name: read.pop(name, without) for name, without in FIELDS.items()}
     totals = {name: read.pop(name, 0) for name in ("window", "window_in")}
     # The running totals say nothing of a window that is empty. What is in no list would be a difference.
@@ -167,5 +169,6 @@ def _model_meter(model: Model) -> dict[str, Any]:
         "uncontrolled_us": model.uncontrolled_at, "floor_at": model.floor_at, "floor": model.by_floor,
         "in_second": flow.second, "in_count": flow.count, "in_mean": flow.mean, "in_square": flow.square,
         "slot_at": model.slot_at, "batch_at": model.batch_at, "foreseen": model.foreseen_events,
-        **model.totals, "turn": model.turn, "window": model.total(), "window_in": model.total() - model.sends(),
+        **model.totals, "turn": model.turn, "deputy": model.deputy,
+        "window": model.total(), "window_in": model.total() - model.sends(),
     }  # fmt: skip

@@ -39,6 +39,7 @@ class Meter:
         self.debt_ue, self.debt_at = 0, 0
         self.pace_at: int | None = None
         self.turn: tuple[str, int] = ("", 0)
+        self.deputy: tuple[str, int] = ("", 0)
         self.uncontrolled_at: int | None = None
         self.uncontrolled = Uncontrolled(0)
         self.floor_at = 0

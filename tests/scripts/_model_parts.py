@@ -33,8 +33,10 @@ SKIPS = int(constant("take.lua", "SKIPS"))
 LOOK = int(constant("take.lua", "LOOK"))
 SLACK_US = int(constant("room.lua", "SLACK_US"))
 GATHER_US = int(constant("room.lua", "GATHER_US"))
+BEGIN_US = int(constant("room.lua", "BEGIN_US"))
 LATE_US = int(constant("turn.lua", "LATE_US"))
 HANDOVER_US = int(constant("turn.lua", "HANDOVER_US"))
+SPARE_US = int(constant("turn.lua", "SPARE_US"))
 CALM_MEMORY_US = int(constant("measure.lua", "CALM_MEMORY_US"))
 
 
@@ -92,11 +94,11 @@ class Record:
     """The part of a message's record that the scripts decide."""
 
     state: str
+    attempts: int = 0
     #: When it was begun first, if that try wasn't the last.
     first_ms: int = 0
     #: What a settle that came too late said of it, for the next one.
     receipt: str = ""
-    attempts: int = 0
 
 
 @dataclass(slots=True)
@@ -133,6 +135,7 @@ class NumberState:
     records: dict[str, Record] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     account: Account = field(default_factory=Account)
+    throttle: Throttle | None = None
     #: Rows that the next lease drops, by the time they were marked.
     cancelled: dict[str, int] = field(default_factory=dict)
 
@@ -145,8 +148,6 @@ class NumberState:
         """The settle that a note was for has come."""
         self.records[id_].receipt = ""
         self.cancelled.pop(id_, None)
-
-    throttle: Throttle | None = None
 
     @property
     def paused(self) -> bool:

@@ -12,6 +12,7 @@ from scheduler.rules import NumberRules
 from tests.scripts._model_forecast import Foresight
 from tests.scripts._model_meter import CALM_S
 from tests.scripts._model_parts import (
+    BEGIN_US,
     CALM_MEMORY_US,
     EVENT_UE,
     GATHER_US,
@@ -19,6 +20,7 @@ from tests.scripts._model_parts import (
     LATE_US,
     SECOND_US,
     SLACK_US,
+    SPARE_US,
     Allocation,
     Lease,
     Measured,
@@ -57,7 +59,7 @@ class Rooms(Foresight):
         flow = self.uncontrolled.at(now)
         reserve = flow.reserved(self.setting("headroom_ppm"), a.events)
         calm = self.setting("calm_ppm") if recently else 0
-        slowest = a.window_us / max(1, math.floor(a.events - a.events * calm / 1e6))
+        slowest = (a.window_us + BEGIN_US) / max(1, math.floor(a.events - a.events * calm / 1e6))
         times = (self.slot_at or 0, self.batch_at or 0, a.window_us, flow.mean)
         quota = slots(self.number.account, self._name(), self.quota_limit(), now, times)
         gather = quota.gather_us if quota else 0
@@ -102,22 +104,23 @@ class Rooms(Foresight):
 
     def _bounded(self, rule: ClassRule, now: int, a: Allocation, m: Measured) -> Room:
         cap = max(1, math.floor(a.events - a.events * m.calm * rule.headroom_share_ppm / 1e12))
-        interval = a.window_us / cap
+        interval = (a.window_us + BEGIN_US) / cap
         left, sends = cap - m.spent, a.events - math.ceil(m.reserve * rule.headroom_share_ppm / 1e6) - m.sends
         fits = min(left, sends, math.floor(a.events - m.behind / EVENT_UE))
+        gathered = max(0, math.floor(GATHER_US / interval) - 1)
+        pace = math.ceil(m.pace_at - SLACK_US + gathered * interval)
         if min(left, sends) < 1:
             ends = self._leaves_at(now, a, 1 - left) if left < 1 else now
             if sends < 1:
                 ends = max(ends, self._leaves_at(now, a, 1 - sends, sends=True))
-            return Room(0, ends, Because.WINDOW, interval)
+            return Room(0, max(ends, pace) if rule.paced else ends, Because.WINDOW, interval)
         if fits < 1:
             until = now + math.ceil((m.behind - (a.events - 1) * EVENT_UE) * 1000 / a.tps_milli)
             return Room(0, until, Because.DEBT, interval)
         if rule.paced:
             by_pace = math.floor((now + SLACK_US - m.pace_at) / interval) + 1
             if by_pace < 1:
-                gathered = max(0, math.floor(GATHER_US / interval) - 1)
-                return Room(0, math.ceil(m.pace_at - SLACK_US + gathered * interval), Because.PACE, interval)
+                return Room(0, pace, Because.PACE, interval)
             fits = min(fits, by_pace)
         return Room(fits, 0, Because.EMPTY, interval)
 
@@ -143,11 +146,14 @@ class Rooms(Foresight):
 
     def wait_turn(self, holder: str, until: int, now: int) -> int:
         """Return when this holder should ask again, of all who wait for the same permit."""
-        of, at = self.turn
-        if of not in ("", holder) and now <= at + LATE_US and at <= until:
+        (of, at), (deputy, deputy_at) = self.turn, self.deputy
+        if of in ("", holder) or now > at + LATE_US or at > until:
+            self.turn = (holder, until)
+            return until
+        if deputy in ("", holder, of) or now > deputy_at + LATE_US:
+            self.deputy = (holder, until + HANDOVER_US)
             return until + HANDOVER_US
-        self.turn = (holder, until)
-        return until
+        return until + SPARE_US
 
     def request(self, q: Slots, lease: Lease, now: int) -> None:
         """A lease makes a request."""

@@ -209,12 +209,12 @@ def test_late_wake_ups_cost_less_than_a_twentieth(redis: redis_py.Redis, tps: in
 
 
 def test_a_fast_number_leaves_in_batches(redis: redis_py.Redis) -> None:
-    """At 1,000 TPS a wait gathers some 40 ms of rows: no lease of one row each millisecond."""
+    """At 1,000 TPS a wait gathers some 60 ms of rows: no lease of one row each millisecond."""
     stage = Stage(redis, tps=1000)
     stage.push(*(f"m{i}" for i in range(500)), class_="bulk")
     stage.drain()
     stage.now_us = stage.waits().until_us
-    assert 35 <= len(stage.ids()) <= 45
+    assert 50 <= len(stage.ids()) <= 65
 
 
 def test_a_tps_that_was_just_raised_holds_at_once(redis: redis_py.Redis) -> None:
@@ -353,7 +353,9 @@ def test_a_message_with_send_at_leaves_at_its_time_and_before_those_that_waited(
     assert isinstance(stage.lease(), Wait)
     stage.push("newer")
     stage.later(ms=0.1)
-    assert stage.ids() == ["later", "newer"]
+    assert stage.ids() == ["later"]
+    stage.now_us = stage.waits().until_us
+    assert stage.ids() == ["newer"]
 
 
 def test_a_wait_never_sleeps_through_a_deferral(stage: Stage) -> None:

@@ -7,24 +7,25 @@ import redis as redis_py
 from scheduler.decisions import Grant, Wait
 from tests.scripts.stage import SECOND, Stage
 
-HANDOVER_US = 500_000
+HANDOVER_US, SPARE_US = 500_000, 2_000_000
 
 
 def asks(stage: Stage, holder: str) -> Grant | Wait:
+    """Let a worker ask; the lease is granted or waits, and is never refused."""
     decision = stage.lease(holder=holder)
     assert isinstance(decision, Grant | Wait)
     return decision
 
 
 def test_the_first_to_wait_has_the_turn(stage: Stage) -> None:
-    """It is told the permit's time; the others come half a second after it."""
+    """It is told the permit's time; its deputy comes half a second after it, the others two."""
     stage.push(*(f"m{index}" for index in range(20)), class_="urgent")
     stage.drain()
     first, second, third = (asks(stage, holder) for holder in ("worker", "b", "c"))
     assert isinstance(first, Wait)
     assert isinstance(second, Wait)
     assert isinstance(third, Wait)
-    assert (second.until_us, third.until_us) == (first.until_us + HANDOVER_US, first.until_us + HANDOVER_US)
+    assert (second.until_us, third.until_us) == (first.until_us + HANDOVER_US, first.until_us + SPARE_US)
 
 
 def test_a_grant_says_when_more_may_leave(stage: Stage) -> None:
@@ -67,6 +68,28 @@ def test_another_takes_over_from_one_that_does_not_come(stage: Stage) -> None:
     mine = asks(stage, "b")
     assert isinstance(mine, Wait)
     assert mine.until_us <= stage.now_us + SECOND
+
+
+def test_a_deputy_that_does_not_come_has_a_deputy_too(stage: Stage) -> None:
+    """Who is killed with the one it stands in for is replaced by the next that asks."""
+    stage.push(*(f"m{index}" for index in range(40)), class_="urgent")
+    stage.drain()
+    turn, deputy = asks(stage, "worker"), asks(stage, "b")
+    assert isinstance(turn, Wait)
+    assert isinstance(deputy, Wait)
+    stage.now_us = turn.until_us
+    assert isinstance(asks(stage, "worker"), Grant)
+    stage.drain()
+    mine, other = asks(stage, "worker"), asks(stage, "c")
+    assert isinstance(mine, Wait)
+    assert isinstance(other, Wait)
+    assert other.until_us - mine.until_us == SPARE_US
+    stage.now_us = deputy.until_us + 100_001
+    stage.drain()
+    mine, other = asks(stage, "worker"), asks(stage, "c")
+    assert isinstance(mine, Wait)
+    assert isinstance(other, Wait)
+    assert other.until_us - mine.until_us == HANDOVER_US
 
 
 def test_who_has_an_earlier_time_takes_the_turn(redis: redis_py.Redis) -> None:

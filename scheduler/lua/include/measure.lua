@@ -18,7 +18,7 @@ local function measured(a, now)
   local seen = redis.call('HMGET', KEYS[7], 'uncontrolled_us', 'pace_at', 'floor_at')
   local recently = seen[1] and now - tonumber(seen[1]) < CALM_MEMORY_US
   local calm = recently and (a.live.calm_ppm or tonumber(ARGV[16])) or 0
-  local slowest = a.window_us / math.max(1, math.floor(a.events - a.events * calm / 1e6))
+  local slowest = (a.window_us + BEGIN_US) / math.max(1, math.floor(a.events - a.events * calm / 1e6))
   -- Never further back than a late wake-up: the time of an idle number is gone, it isn't saved up for a burst. Further
   -- ahead than pacing goes is from a time with a lower TPS: one that was just raised holds at once.
   -- Where a request quota makes batches, their rows are gathered; a number of which nothing is known begins with one.

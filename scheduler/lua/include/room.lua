@@ -8,22 +8,25 @@
 -- that is more, fit into TPS. Calm stays free whatever uses the rest. One whole event always fits.
 -- Pacing is GCRA with a tolerance of SLACK: late wake-ups catch up. A wait gathers rows for GATHER, so that a fast
 -- number leaves in a few leases of some rows instead of a thousand leases of one.
-local SLACK_US, GATHER_US = 50000, 40000
+-- What leaves is charged anew at begin, some milliseconds after its lease: with BEGIN the pace is a little slower than the
+-- window, so that the pace binds and its rows are gathered. Else the window would bind, which lets one row go at a time.
+local SLACK_US, GATHER_US, BEGIN_US = 50000, 60000, 4000
 local function bounded(window, now, m, class)
   local cap = math.max(1, math.floor(m.events - m.events * m.calm * class.share / 1e12))
-  class.interval = m.window_us / cap
+  class.interval = (m.window_us + BEGIN_US) / cap
   local any, sends = cap - m.spent, m.events - math.ceil(m.reserve * class.share / 1e6) - m.sends
   local fits = math.min(any, sends, math.floor(m.events - m.behind / 1000000))
+  local gathered = math.max(0, math.floor(GATHER_US / class.interval) - 1)
+  local pace = class.paced and math.ceil(m.pace_at - SLACK_US + gathered * class.interval) or 0
   if math.min(any, sends) < 1 then
     local ends = any < 1 and leaves_at(window, m, 1 - any) or now
-    return 0, sends < 1 and math.max(ends, leaves_at(window, m, 1 - sends, true)) or ends, 'window'
+    return 0, math.max(pace, ends, sends < 1 and leaves_at(window, m, 1 - sends, true) or 0), 'window'
   elseif fits < 1 then
     return 0, now + math.ceil((m.behind - (m.events - 1) * 1000000) * 1000 / m.tps_milli), 'debt'
   elseif class.paced then
     local paced = math.floor((now + SLACK_US - m.pace_at) / class.interval) + 1
     if paced < 1 then
-      local gathered = math.max(0, math.floor(GATHER_US / class.interval) - 1)
-      return 0, math.ceil(m.pace_at - SLACK_US + gathered * class.interval), 'pace'
+      return 0, pace, 'pace'
     end
     fits = math.min(fits, paced)
   end
