@@ -11,7 +11,8 @@ from worker.engine import Engine
 
 #: A doorbell is a convenience: what it misses, the keeper's sweep finds within a second.
 RETRY_S = 1.0
-TURN_S = 0.5
+#: Between two looks which numbers are served.
+TURN_S = 2.0
 
 
 class Bell:
@@ -49,7 +50,7 @@ class Bell:
             if heard - served:
                 channel.unsubscribe(*(keys.doorbell(number) for number in heard - served))
             heard = served
-            message = channel.get_message(timeout=TURN_S) if heard else self._stop.wait(TURN_S)
+            message = channel.get_message(timeout=TURN_S) if heard else self._stop.wait(RETRY_S)
             if isinstance(message, dict):
                 data = message["data"]
                 self._engine.ring([data.decode() if isinstance(data, bytes) else str(data)])

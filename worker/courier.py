@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import redis
@@ -38,8 +38,14 @@ from worker.watch import expected
 #: Makes the provider of a number, on the loop's session.
 ProviderOf = Callable[[str, aiohttp.ClientSession], Provider]
 
-#: Called when a lease has ended as it should: number, lease id.
-Settled = Callable[[str, str], None]
+
+class Settled(Protocol):
+    """What is called when a lease has ended as it should."""
+
+    def __call__(self, number: str, lease_id: str, *, back: bool = True) -> None:
+        """Say which one. `back`: some of its rows did not leave for good."""
+        ...
+
 
 #: Past a provider's own deadline: it has failed to keep it.
 GRACE_S = 5.0
@@ -175,7 +181,7 @@ class Courier:
         for (lease, rows), states in zip(done, replies, strict=False):
             self._mourn(lease.number, rows, states)
         for lease, rows in done:
-            settled(lease.number, lease.lease_id)
+            settled(lease.number, lease.lease_id, back=any(not row.left or row.state is not State.SENT for row in rows))
             for row in rows:
                 counts[row.state] = counts.get(row.state, 0) + 1
                 if row.state is State.DEAD and not row.left:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import redis
@@ -59,15 +61,38 @@ class Engine:
             rules=rules,
             full=self.full,
         )
-        #: Lease no more. Set in a signal's handler, which may have interrupted whoever holds one of our locks: no more
-        #: than these two words is done there, the keeper does the rest.
-        self.stopping = False
-        #: Give up what is held, too.
-        self.giving_up = False
+        self._stopping = False
+        self._giving_up = False
         self.slots = slots
         self._alarm: Alarm | None = None
         self._released: list[HeldLease] = []
-        self._released_lock = threading.Condition()
+        self._released_lock = threading.Lock()
+        #: What wakes the keeper. Unlike a condition it may be written to in a signal's handler.
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    @property
+    def stopping(self) -> bool:
+        """Lease no more.
+
+        Set in a signal's handler, which may have interrupted whoever holds one of our locks: no more than this and
+        `giving_up` is done there, the keeper does the rest.
+        """
+        return self._stopping
+
+    @stopping.setter
+    def stopping(self, on: bool) -> None:
+        self._stopping = on
+        self._news.put(None)
+
+    @property
+    def giving_up(self) -> bool:
+        """Give up what is held, too."""
+        return self._giving_up
+
+    @giving_up.setter
+    def giving_up(self, on: bool) -> None:
+        self._giving_up = on
+        self._news.put(None)
 
     def full(self, unit: str) -> bool:
         """Whether this process holds as many leases of a unit, or parcels for its number, as it may."""
@@ -83,6 +108,7 @@ class Engine:
             self.agenda.ring([number])
         else:
             self.agenda.serve(number, ())
+            self._news.put(None)
 
     def attach(self, alarm: Alarm) -> None:
         """The event loop is there (again): after a reconnect everything is asked anew."""
@@ -125,7 +151,7 @@ class Engine:
         if held:
             with self._released_lock:
                 self._released += held
-                self._released_lock.notify()
+            self._news.put(None)
         self.ring([name for lease in held for name in (lease.number, *self.fetch.filled(lease.number))])
 
     def settled(self, tag: str, number: str, lease_id: str, *, back: bool = True) -> None:
@@ -138,10 +164,12 @@ class Engine:
         self.ring([*((number,) if back else ()), *self.fetch.filled(number)])
 
     def take_released(self, *, timeout_s: float) -> list[HeldLease]:
-        """Return the leases to end, waiting for one at the most so long."""
+        """Return the leases to end, waiting so long at the most for them or for other news."""
+        with suppress(queue.Empty):
+            self._news.get(timeout=timeout_s)
+            while True:
+                self._news.get_nowait()
         with self._released_lock:
-            if not self._released:
-                self._released_lock.wait(timeout_s)
             released, self._released = self._released, []
             return released
 

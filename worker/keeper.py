@@ -35,6 +35,9 @@ LOOK_US = 10_000_000
 #: How long the thread rests while a number waits to hear how many shards it has.
 SOON_S = 0.02
 
+#: How often it looks, once the worker stops, whether its time is up.
+STOPPING_S = 0.25
+
 #: Units in one sweep script: 600 keys, few enough that nobody waits for it.
 SWEPT_AT_ONCE = 100
 
@@ -102,11 +105,9 @@ class Keeper:
         if self._progress is not None:
             self._progress.ended()
 
-    def turn(self, *, timeout_s: float = 0.25) -> None:
+    def turn(self) -> None:
         """Do once what is due; a server that is away is asked again with the next turn."""
-        if self._engine.agenda.undecided():
-            timeout_s = min(timeout_s, SOON_S)
-        released = self._engine.take_released(timeout_s=timeout_s)
+        released = self._engine.take_released(timeout_s=self._rest_s())
         if self._engine.stopping:
             self._say_stopping()
         if self._engine.giving_up:
@@ -137,6 +138,13 @@ class Keeper:
             except Exception:  # without this thread every lease would be lost: whatever it was, go on
                 logging.getLogger("headway.worker").exception("the keeper stumbled and goes on")
                 self._stop.wait(0.5)
+
+    def _rest_s(self) -> float:
+        """Until the next job is due; the engine wakes us earlier when something happens."""
+        if self._engine.agenda.undecided():
+            return SOON_S
+        left_us = min(self._next.values()) - self._engine.clock.monotonic_us()
+        return min(max(0, left_us) / 1_000_000, STOPPING_S if self._engine.stopping else SWEEP_US / 1_000_000)
 
     def _say_stopping(self) -> None:
         now_us, held = self._engine.clock.monotonic_us(), len(self._engine.registry.held())
@@ -183,7 +191,7 @@ class Keeper:
                 run_all(self._client, back)
             for unit in (unit for unit, flag in marked if flag & 2):
                 self._reclaim(unit)
-            self._engine.ring([unit for unit, flag in marked if flag])
+            self._engine.remind([unit for unit, flag in marked if flag])
         self._shards.empty_former()
 
     def _resolve(self) -> None:
