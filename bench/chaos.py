@@ -9,8 +9,8 @@ again at once. The same seed chooses the same kills. Wanted, else the bench exit
   - no more are uncertain than rows were under way when something was killed, by the simulator's record,
   - at the end no lease, no lane, no undeclared key and no orphan of a pool is left; nobody ended who wasn't killed.
 Beside it, under the same kills and the same seed: stock Celery on its stock Redis transport, acknowledged late; it
-decides nothing. The short run takes about four minutes, `--full` (10,000 messages, 1,000
-kills) about a quarter of an hour a side.
+decides nothing. The short run takes about four minutes, `--full` (10,000 messages, 1,000 kills)
+about a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
         "--kills", type=int, default=200, help="kills of workers and pool children (default %(default)s)"
     )
     parser.add_argument("--full", action="store_true", help="10,000 messages and 1,000 kills")
-    parser.add_argument("--every", type=float, default=0.6, help="seconds between two kills, on average")
+    parser.add_argument("--every", type=float, default=0.4, help="seconds between two kills, on average")
     parser.add_argument("--seed", type=int, default=1, help="chooses the kills (default %(default)s)")
     parser.add_argument(
         "--latency-ms", type=int, default=150, help="how long the provider thinks (default %(default)s)"
