@@ -56,7 +56,11 @@ def test_a_good_message_keeps_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if name != "class"])
-@pytest.mark.parametrize("value", NONSENSE, ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    NONSENSE,
+    ids=lambda value: f"{type(value).__name__}-{str(value)[:3]}" if type(value) is not object else "object",
+)
 def test_a_wrong_type_names_its_field(name: str, value: Any) -> None:
     """Never a TypeError of ours, and never taken for something else: True is no text and no number."""
     assert problem(**{name: value}).field == name or str(problem(**{name: value})).startswith(f"{name}[")
