@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -67,13 +68,24 @@ class Body(aiohttp.BytesPayload):
         await super().write_with_length(writer, content_length)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Never uses an idle connection into which something came: it would be taken for the next request's answer."""
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        # aiohttp asks this when a connection is given back, and no more (3.14).
+        for idle, _ in self._conns.get(key, ()):
+            if idle.should_close:
+                idle.close()
+        return await super()._get(key, traces)
+
+
 def open_session() -> aiohttp.ClientSession:
     """Return a session fit for sending: no cookies, short idle connections, no cap on requests at a time.
 
     How many requests fly at a time is the worker's rule per number; a second cap here would let one number wait for
     another. Call within a running loop; the caller closes it.
     """
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
+    connector = _Connector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 

@@ -84,6 +84,14 @@ class LeaseQoS(stock.QoS):
         if not tag.startswith(TAG):
             super().restore_by_tag(tag, client=client, leftmost=leftmost)
 
+    def restore_unacked(self, client: Any = None) -> None:
+        """Forget parcels: the lease's deadline gives their rows back, never kombu."""
+        # kombu takes a client first, and fails where its connection is closed already: the worker would end of it.
+        for tag in [tag for tag in self._delivered if tag.startswith(TAG)]:
+            del self._delivered[tag]
+        if self._delivered:
+            super().restore_unacked(client)
+
     def _release(self, tag: str) -> None:
         virtual.QoS.ack(self, tag)
         if _engine is not None:

@@ -135,7 +135,6 @@ def test_each_fault_ends_as_it_should(sink: str, mode: str, end: tuple[Verdict, 
     assert ends(send(sink)) == {(Verdict.SENT, "100", True, False)}
 
 
-@pytest.mark.xfail(strict=True, reason="aiohttp reuses an idle connection into which something came meanwhile")
 def test_a_second_answer_is_never_taken_for_the_next_request_s(sink: str) -> None:
     """Each row gets the id that the provider gave it, though every answer comes twice on a connection that is kept."""
     control(sink, mode="twice")
