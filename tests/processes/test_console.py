@@ -62,14 +62,17 @@ def test_messages_outlive_the_embedded_server(tmp_path: Path) -> None:
 
 
 def test_a_worker_starts_from_any_directory(tmp_path: Path, server: ThrowawayServer, redis: redis_py.Redis) -> None:
-    """Neither the current directory nor a folder named `worker` in it matters; SIGTERM ends it with status 0."""
+    """Neither the current directory nor a folder named `worker` in it matters; SIGTERM ends it with status 0.
+
+    What it leaves is its home, where it said that it gets on.
+    """
     (tmp_path / "worker").mkdir()
     (tmp_path / "worker" / "__init__.py").write_text("raise SystemExit('not this one')\n")
     env = {"HEADWAY_REDIS_URL": server.url, **NOWHERE}
     with RunningProcess([HEADWAY, "worker", "--number", NUMBER], env=env, cwd=tmp_path) as worker:
         worker.wait_for_line("worker_ready")
         assert worker.terminate() == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["worker"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".headway", "worker"]
 
 
 def test_the_run_shows_and_judges_the_whole_picture(tmp_path: Path) -> None:
