@@ -43,7 +43,7 @@ _AGAIN_US = 50_000
 
 
 def rules_of(scene: Scene, calm: float) -> NumberRules:
-    """The rules as a worker would make them from settings: defaults, but for calm and what the scene says."""
+    """The rules as a worker would make them from settings: defaults, but for calm, which is 0 unless asked for."""
     return NumberRules(
         number=NUMBER,
         tps_milli=scene.tps * 1000,

@@ -123,7 +123,7 @@ UNCERTAIN: Variable[Mapping[str, str]] = Variable(
 UNCERTAIN_WAIT = Variable("UNCERTAIN_WAIT", "60", _seconds_ms(least="0", most="604800"), 0)
 RETRY_FOR = Variable("RETRY_FOR", "86400", _seconds_ms(least="1", most="2592000"), 0)
 HEADROOM = Variable("HEADROOM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
-CALM = Variable("CALM", "0", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
+CALM = Variable("CALM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
 FLOOR = Variable("FLOOR", "0.1", _ppm(least="0", most="0.5", unit="TPS, as a share"), 0)
 IN_FLIGHT = Variable("IN_FLIGHT", "25", _whole(least="1", most="1000", unit="requests at a time"), 0)
 GUARD = Variable("GUARD", "0.01", _ppm(least="0", most="0.5", unit="seconds"), 0)

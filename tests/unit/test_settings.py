@@ -45,7 +45,7 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         number="15555550100",
         tps_milli=10_000,
         headroom_ppm=100_000,
-        calm_ppm=0,
+        calm_ppm=100_000,
         floor_ppm=100_000,
         shards=1,
         counts=("send", "inbound", "delivered", "read"),
