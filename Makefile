@@ -36,7 +36,7 @@ run: setup ## the main job on real input, in a minute: a campaign, urgent messag
 	@$(BIN)/python examples/run.py $(ARGS)
 
 test: setup ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 4 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 $(ARGS)
 
 fuzz: setup ## send the gateway bad requests for longer than `make test` does: SECONDS=60 for each kind
 	@FUZZ_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest tests/fuzz $(ARGS)
