@@ -109,13 +109,14 @@ def test_a_revoked_parcel_s_rows_go_back(house: House, pool: str) -> None:
     number = house.number()
     with house.worker(number, pool=pool) as worker, house.stock_app() as app:
         worker.ready()
-        # The ids of the next parcels are known before they are made: the process's name and a serial number.
+        # The ids of the next parcels are known before they are made: the process's name and a serial number. A worker
+        # that is slow to start has asked some dozens of times already, and each question takes a number.
         declared = wait_until(
             lambda: set(map(text_of, house.redis.hkeys(keys.declared(number)))) - {"lowest"},
             description="the process's name",
         )
         (holder,) = declared
-        parcels = [f"headway-parcel-{holder}-{serial}" for serial in range(1, 30)]
+        parcels = [f"headway-parcel-{holder}-{serial}" for serial in range(1, 100)]
         app.control.revoke(parcels, destination=[worker.name], reply=True, timeout=5)
         ids = house.push(number, 3)
         house.all_are(ids, "sent", within=BACK_WITHIN)
