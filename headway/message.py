@@ -23,6 +23,9 @@ NUMBER = re.compile(r"[1-9][0-9]{6,14}\Z")
 #: A message id is a Celery task id: a uuid, or whatever a plain publisher chose within these bounds.
 MESSAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 
+#: What an app groups its messages by: `tag` for caps and control, `campaign` the one that brought it.
+LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
+
 #: WhatsApp's own bound of a group.
 MOST_MEMBERS = 1024
 
@@ -47,6 +50,12 @@ def _text(longest: int) -> Check:
 def _number(field: str, value: Any) -> str:
     if not isinstance(value, str) or not NUMBER.match(value):
         raise InvalidMessage(field, "must be 7 to 15 digits with country code, without + and without a leading 0")
+    return value
+
+
+def _label(field: str, value: Any) -> str:
+    if not isinstance(value, str) or not LABEL.match(value):
+        raise InvalidMessage(field, "must have 1 to 64 letters, digits or any of _ . : -")
     return value
 
 
@@ -122,6 +131,8 @@ CHECKS: Mapping[str, Check] = {
     "language": _text(16),
     "location": _location,
     "reference": _text(128),
+    "tag": _label,
+    "campaign": _label,
     "class": _class,
     "send_at": _time,
     "expires_at": _time,
@@ -139,8 +150,8 @@ class Message:
     """One message to one recipient (`to`) or one group (`group_id`), checked.
 
     `send_at` and `expires_at` are RFC 3339 texts with a time zone. `group_members`: how many receipts of a kind a send
-    to the group may bring. `reference` is the app's own and never leaves for the provider. Raises InvalidMessage, which
-    names the field, from `of` and from the constructor alike.
+    to the group may bring. `reference` is the app's own, `tag` and `campaign` what it groups its messages by; none of
+    them leaves for the provider. Raises InvalidMessage, which names the field, from `of` and from the constructor alike.
     """
 
     to: str | None = None
@@ -155,6 +166,8 @@ class Message:
     language: str | None = None
     location: Mapping[str, Any] | None = None
     reference: str | None = None
+    tag: str | None = None
+    campaign: str | None = None
     class_: MessageClass = MessageClass.NORMAL
     send_at: str | datetime | None = None
     expires_at: str | datetime | None = None

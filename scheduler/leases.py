@@ -50,7 +50,7 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
     args = [
         _time(now_us), lease_id, holder, rules.lease_ttl_us, rules.tps_milli, rules.guard_us, rules.headroom_ppm,
         rules.in_flight, rules.max_rows, rules.max_bytes, table.as_argument(rules.floor_ppm),
-        quota.per_minute if quota else "", *foresight(rules), rules.calm_ppm, *rules.shape_fields,
+        quota.per_minute if quota else "", *foresight(rules), rules.calm_ppm, ",".join(rules.shape_fields),
     ]  # fmt: skip
     return Call(scripts.load("scheduler", "lease"), names, args)
 

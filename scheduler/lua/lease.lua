@@ -13,7 +13,8 @@
 -- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] the class table (include/classes.lua)
 -- ARGV[12] requests that the provider takes in a minute (0: no quota; empty: nor may a person set one)
 -- ARGV[13] receipts that single sends bring   ARGV[14] receipts that use the allocation (comma lists)
--- ARGV[15] are receipts told: on or off   ARGV[16] calm (ppm of TPS)   ARGV[17..] fields that rows of one lease agree on
+-- ARGV[15] are receipts told: on or off   ARGV[16] calm (ppm of TPS)
+-- ARGV[17] fields that rows of one lease agree on (comma list)
 -- reply: {'grant', now, deadline, charged, when to ask again or 0 (when the doorbell rings), then per row: id, step, verdict, body}
 --        {'wait', now, until or 0, because: window|debt|forecast|pace|quota|throttled|in flight|empty|again}
 --        {'refuse', now, 'paused'}
@@ -40,8 +41,8 @@
 -- @include grant
 local now, id = now_us(ARGV[1]), ARGV[2]
 local fields = {}
-for i = 17, #ARGV do
-  fields[#fields + 1] = ARGV[i]
+for field in ARGV[17]:gmatch('[^,]+') do
+  fields[#fields + 1] = field
 end
 local before = get_lease(KEYS[9], id)
 if before then

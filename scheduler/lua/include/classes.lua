@@ -3,10 +3,14 @@
 local STEPS = { '0', '3', '6', '9' }
 local function classes(text, a)
   local found = {}
-  for share, paced, floor in text:gmatch('(%d+):(%d):([%d-]+)') do
-    local ppm = floor ~= '-' and (a.live.floor_ppm or tonumber(floor)) or 0
+  for class in text:gmatch('%S+') do
+    local said = {}
+    for value in class:gmatch('[^:]+') do
+      said[#said + 1] = value
+    end
+    local ppm = said[3] ~= '-' and (a.live.floor_ppm or tonumber(said[3])) or 0
     found[#found + 1] = {
-      step = STEPS[#found + 1], share = tonumber(share), paced = paced == '1',
+      step = STEPS[#found + 1], share = tonumber(said[1]), paced = said[2] == '1',
       floor = ppm > 0 and math.ceil(1e15 / (a.tps_milli * ppm)) or nil,
     }
   end
