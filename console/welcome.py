@@ -35,7 +35,7 @@ def webhook_key_file(home: Path) -> Path:
 def no_key_given(settings: Settings) -> bool:
     """Whether a number has no webhook key, and nobody said that it needs none."""
     numbers = map(settings.number, settings.numbers)
-    return any(not own.webhook_key and not own.webhooks_open for own in numbers)
+    return any(not own.webhook_keys and not own.webhooks_open for own in numbers)
 
 
 def _kept(path: Path) -> str:

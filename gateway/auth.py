@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from starlette.requests import Request
@@ -38,9 +38,12 @@ class _Front(msgspec.Struct):
     blank_before: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw, name=" token")
 
 
-def same(secret: Secret, given: str) -> bool:
-    """Whether a stranger gave this secret; takes as long for a near miss as for any other. No secret: nobody did."""
-    return hmac.compare_digest(_digest(secret.reveal()), _digest(given)) and bool(secret)
+def one_of(secrets: Iterable[Secret], given: str) -> bool:
+    """Whether a stranger gave one of these secrets; all are compared, so that the time tells nothing of any."""
+    digest, found = _digest(given), False
+    for secret in secrets:
+        found |= hmac.compare_digest(_digest(secret.reveal()), digest) and bool(secret)
+    return found
 
 
 def announce(settings: Settings) -> None:
@@ -50,18 +53,21 @@ def announce(settings: Settings) -> None:
         _log.warning(Event.LOCKOUT_OFF)
     if taken := [number for number, own in numbers.items() if own.webhooks_open]:
         _log.warning(Event.WEBHOOKS_OPEN, numbers=taken)
-    if refused := [number for number, own in numbers.items() if not own.webhooks_open and not own.webhook_key]:
+    if refused := [number for number, own in numbers.items() if not own.webhooks_open and not own.webhook_keys]:
         _log.warning(Event.WEBHOOKS_CLOSED, numbers=refused, do="set HEADWAY_WEBHOOK_KEY, or to `off`")
     given = {"HEADWAY_API_TOKENS": settings.api_tokens}
-    given |= {"HEADWAY_WEBHOOK_KEY": tuple(own.webhook_key for own in numbers.values() if own.webhook_key)}
+    given |= {"HEADWAY_WEBHOOK_KEY": tuple(key for own in numbers.values() for key in own.webhook_keys)}
     for variable, secrets in given.items():
         if any(len(secret.reveal()) < SHORT for secret in secrets):
             _log.warning(Event.GUESSABLE, variable=variable, least=SHORT)
 
 
-def require_key(expected: Secret, given: str, *, open_to_all: bool) -> None:
-    """Let only webhooks with the number's key pass, or all when a person said so. Raises Unauthorised."""
-    if open_to_all or same(expected, given):
+def require_key(expected: Sequence[Secret], given: str, *, open_to_all: bool) -> None:
+    """Let only webhooks with one of the number's keys pass, or all when a person said so. Raises Unauthorised.
+
+    Several keys: while one is replaced by another, the provider may give either.
+    """
+    if open_to_all or one_of(expected, given):
         return
     if not expected:
         raise Unauthorised("key: this gateway has no HEADWAY_WEBHOOK_KEY, so it takes no webhooks; set one, or `off`")

@@ -14,7 +14,7 @@ from runtime.environment import Environment, SettingRow
 from runtime.parsing import Network
 from runtime.parsing import numbers as read_numbers
 from runtime.relations import contradictions
-from runtime.secret import NONE, Secret
+from runtime.secret import Secret
 
 _S_A_DAY: Final = 24 * 60 * 60
 _UNCERTAIN: Final = v.UNCERTAIN.read(v.UNCERTAIN.default)
@@ -61,8 +61,8 @@ class NumberSettings:
     push_per_minute: int
     #: How often the provider may be asked for the device's status, in requests a minute.
     status_per_minute: int
-    #: What webhooks must carry as `?key=`; empty lets nobody in, unless they are open.
-    webhook_key: Secret
+    #: One of these webhooks must carry as `?key=`; none lets nobody in, unless they are open.
+    webhook_keys: tuple[Secret, ...]
     #: Whether a person said `HEADWAY_WEBHOOK_KEY=off`: webhooks are taken from everybody.
     webhooks_open: bool
     #: The app's own webhook; a secret, for it often carries a key.
@@ -141,7 +141,7 @@ class Settings:
             raise SettingError(v.NUMBERS.full_name, str(error)) from None
         get = self._environment.get
         uncertain: Mapping[str, str] = get(v.UNCERTAIN, number)
-        webhooks_open = get(v.WEBHOOK_KEY, number).reveal() == v.OFF
+        webhooks_open = get(v.WEBHOOK_KEY, number) == (Secret(v.OFF),)
         return NumberSettings(
             number=number,
             tps_milli=get(v.TPS, number),
@@ -163,7 +163,7 @@ class Settings:
             retry_for_ms=get(v.RETRY_FOR, number),
             push_per_minute=get(v.PUSH_PER_MINUTE, number),
             status_per_minute=get(v.STATUS_PER_MINUTE, number),
-            webhook_key=NONE if webhooks_open else get(v.WEBHOOK_KEY, number),
+            webhook_keys=() if webhooks_open else get(v.WEBHOOK_KEY, number),
             webhooks_open=webhooks_open,
             forward_url=Secret(get(v.FORWARD_URL, number)),
         )

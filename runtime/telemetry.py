@@ -168,7 +168,7 @@ class UndeclaredEvent(Exception):
 _DECLARED: Final = frozenset(Event)
 #: Field names whose value never belongs in a log, whoever put it there.
 _SECRET_FIELDS: Final = frozenset(
-    {"app_secret", "authorization", "password", "provider_token", "secret", "token", "webhook_key"}
+    {"app_secret", "authorization", "password", "provider_token", "secret", "token", "webhook_key", "webhook_keys"}
 )
 #: pytest sets it for itself and for the processes that a test starts: there an undeclared event is a failure.
 _UNDER_TEST: Final = "PYTEST_VERSION"

@@ -60,7 +60,14 @@ def _secret(text: str) -> Secret:
 
 
 def _secrets(text: str) -> tuple[Secret, ...]:
-    return tuple(_secret(item) for item in text.split(","))
+    return tuple(_secret(item.strip()) for item in text.split(","))
+
+
+def _webhook_keys(text: str) -> tuple[Secret, ...]:
+    found = _secrets(text)
+    if len(found) > 1 and Secret(OFF) in found:
+        raise ValueError("`off` opens the webhooks to everybody, so it stands alone; leave it or the keys out")
+    return found
 
 
 def _shown_key(text: str) -> str:
@@ -133,9 +140,9 @@ PROVIDER_TOKEN = Variable("PROVIDER_TOKEN", "", _secret, NONE, shown=hide_all)
 APPLICATION = Variable("APPLICATION", "", parsing.plain, "")
 PUSH_PER_MINUTE = Variable("PUSH_PER_MINUTE", "90", _count, 0)
 STATUS_PER_MINUTE = Variable("STATUS_PER_MINUTE", "3", _count, 0)
-WEBHOOK_KEY = Variable("WEBHOOK_KEY", "", _secret, NONE, shown=_shown_key)
-APP_SECRET = Variable("APP_SECRET", "", _secret, NONE, shown=hide_all)
-VERIFY_TOKEN = Variable("VERIFY_TOKEN", "", _secret, NONE, shown=hide_all)
+WEBHOOK_KEY: Variable[tuple[Secret, ...]] = Variable("WEBHOOK_KEY", "", _webhook_keys, (), shown=_shown_key)
+APP_SECRET: Variable[tuple[Secret, ...]] = Variable("APP_SECRET", "", _secrets, (), shown=hide_all)
+VERIFY_TOKEN: Variable[tuple[Secret, ...]] = Variable("VERIFY_TOKEN", "", _secrets, (), shown=hide_all)
 FORWARD_URL = Variable("FORWARD_URL", "", parsing.web_url, "", shown=hide_url)
 
 #: In the order in which they are shown.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis as redis_py
 
 from gateway import push as push_module
-from gateway.auth import Tokens, announce, require_key, same
+from gateway.auth import Tokens, announce, one_of, require_key
 from gateway.problems import BadRequest, Unauthorised
 from runtime.secret import NONE, Secret
 from runtime.settings import Settings
@@ -50,12 +52,21 @@ def test_two_tokens_hold_at_one_time() -> None:
 
 def test_an_empty_secret_is_nobodys() -> None:
     """Neither does a missing key let in who gives none."""
-    assert not same(NONE, "")
-    assert same(Secret("k"), "k")
+    assert not one_of([NONE], "")
+    assert not one_of([], "")
     for given in ("", "x"):
-        with pytest.raises(Unauthorised):
-            require_key(NONE, given, open_to_all=False)
-    require_key(NONE, "", open_to_all=True)
+        with pytest.raises(Unauthorised, match="has no HEADWAY_WEBHOOK_KEY"):
+            require_key((), given, open_to_all=False)
+    require_key((), "", open_to_all=True)
+
+
+def test_each_of_several_keys_is_taken_after_all_were_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one costs as many comparisons as the last one, and as a wrong one."""
+    compare = Mock(wraps=hmac.compare_digest)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    keys = [Secret("new"), Secret("newer"), Secret("old")]
+    assert [one_of(keys, given) for given in ("new", "old", "wrong", "")] == [True, True, False, False]
+    assert compare.call_count == 4 * len(keys)
 
 
 @pytest.mark.parametrize(

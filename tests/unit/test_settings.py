@@ -62,7 +62,7 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         retry_for_ms=86_400_000,
         push_per_minute=90,
         status_per_minute=3,
-        webhook_key=Secret(),
+        webhook_keys=(),
         webhooks_open=False,
         forward_url=Secret(),
     )
@@ -281,9 +281,10 @@ def test_the_home_is_absolute_from_the_start(monkeypatch: pytest.MonkeyPatch, tm
 def test_webhooks_are_open_only_when_a_person_says_so() -> None:
     """`off` is no key; what is left out lets nobody in."""
     off, unset, keyed = of_demo(WEBHOOK_KEY="off"), of_demo(), of_demo(WEBHOOK_KEY="k")
-    assert (off.webhooks_open, off.webhook_key) == (True, Secret())
-    assert (unset.webhooks_open, unset.webhook_key) == (False, Secret())
-    assert (keyed.webhooks_open, keyed.webhook_key) == (False, Secret("k"))
+    assert (off.webhooks_open, off.webhook_keys) == (True, ())
+    assert (unset.webhooks_open, unset.webhook_keys) == (False, ())
+    assert (keyed.webhooks_open, keyed.webhook_keys) == (False, (Secret("k"),))
+    assert "stands alone" in str(problem(WEBHOOK_KEY="k,off"))
     rows = read(WEBHOOK_KEY="off").describe()
     assert next(row.value for row in rows if row.variable == "HEADWAY_WEBHOOK_KEY") == "off"
 
@@ -298,11 +299,11 @@ def test_no_secret_shows_itself() -> None:
     """Neither repr nor str nor what is described nor an error gives one away."""
     settings = read(
         REDIS_URL="rediss://me:hush,1@h/0", PROVIDER_TOKEN="hush2", API_TOKENS="hush3,hush4", FORWARD_URL="http://a/?key=hush5",
-        **{f"PROVIDER_TOKEN_{OTHER}": "hush6", "NUMBERS": OTHER, "WEBHOOK_KEY": "hush7"},
+        **{f"PROVIDER_TOKEN_{OTHER}": "hush6", "NUMBERS": OTHER, "WEBHOOK_KEY": "hush7,hush8"},
     )  # fmt: skip
     assert [token.reveal() for token in settings.api_tokens] == ["hush3", "hush4"]
     assert settings.number(OTHER).forward_url.reveal() == "http://a/?key=hush5"
-    assert settings.number(OTHER).webhook_key.reveal() == "hush7"
+    assert [key.reveal() for key in settings.number(OTHER).webhook_keys] == ["hush7", "hush8"]
     assert settings.number(OTHER).provider_token.reveal() == "hush6"
     shown = f"{settings!r} {settings.number(OTHER)!r} {settings.number(DEMO_NUMBER)} {settings.describe()}"
     assert "hush" not in shown

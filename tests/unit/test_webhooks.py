@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import redis as redis_py
@@ -390,6 +391,20 @@ def test_a_wrong_key_gets_nothing(forwarding: Town, app: AppDouble, query: str) 
     assert (answer.status, answer.json["detail"].startswith("key: ")) == (401, True)
     assert not [key for key in forwarding.redis.scan_iter() if not key.startswith(b"headway:strikes:")]
     assert app.bodies == []
+
+
+@pytest.mark.parametrize("key", ["new-key", "old-key"])
+def test_while_a_key_is_replaced_both_are_taken(
+    redis: redis_py.Redis, server: ThrowawayServer, app: AppDouble, key: str
+) -> None:
+    """Old and new, each alone, and the app sees neither; what only looks like the list is wrong."""
+    town = Town(redis, server.url, **{f"FORWARD_URL_{NUMBER}": app.url, "WEBHOOK_KEY": "new-key, old-key"})
+    with town.door:
+        town.taken({**RECORDED, "key": key}, path=f"{HOOK}?key={key}")
+        for wrong in ("new-key,old-key", "new-key, old-key", "old-key2", "new-keyold-key", ""):
+            assert town.post(inbound(unique__id=2), path=f"{HOOK}?key={quote(wrong)}").status == 401
+    assert town.spent() == (0, 1, 0, 0)
+    assert "key" not in app.bodies[0]
 
 
 def test_without_a_key_nobody_gets_in_until_a_person_says_so(redis: redis_py.Redis, server: ThrowawayServer) -> None:
