@@ -121,13 +121,44 @@ def dead(unit: str) -> str:
 
 
 def kept(unit: str) -> str:
-    """Hash: message id -> priority step and envelope, of rows deferred, uncertain or dead."""
+    """Hash: message id -> priority step and envelope, of rows deferred, uncertain, dead, or behind their recipient's
+    head.
+    """
     return f"headway:{unit}:kept"
+
+
+def heads(unit: str) -> str:
+    """Hash: `<step>:<recipient>` -> the id of the message that is ahead for them; those behind it wait in `lines`."""
+    return f"headway:{unit}:heads"
+
+
+def lines(unit: str) -> str:
+    r"""Sorted set, all scores 0: `<step>:<recipient>\n<serial, 20 digits>\n<id>`: who waits behind a recipient's head, in
+    the order in which they may leave; their envelopes are in `kept`.
+    """
+    return f"headway:{unit}:lines"
 
 
 def cancelled(unit: str) -> str:
     """Sorted set: message id, by millisecond, of rows that the next lease which meets them drops: they were sent."""
     return f"headway:{number_of_unit(unit)}:cancelled"
+
+
+def marks(unit: str) -> str:
+    """Hash: mark id -> JSON: what a person said of some of a number's messages (hold, drop, or take no more); and
+    `<mark id>.rows`: how many it has dropped.
+    """
+    return f"headway:{number_of_unit(unit)}:marks"
+
+
+def held(unit: str) -> str:
+    """Hash: mark id -> how many rows of this unit it holds aside."""
+    return f"headway:{unit}:held"
+
+
+def held_rows(unit: str, mark_id: str, step: int | str) -> str:
+    """List: message ids that a mark holds aside, of one priority step, in the order in which a lease met them."""
+    return f"{held(unit)}:{mark_id}:{step}"
 
 
 def seen(unit: str, event_id: str) -> str:
@@ -272,7 +303,7 @@ _OUTBOX = "holds what came in for the app: it goes when the app takes it or a pe
 CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway\.{_UNIT}(\x06\x16[369])?", "list", False, "a Celery queue: " + _MESSAGES),
     KeySpec(rf"headway:{_NUMBER}:settings", "hash", False, "a person's decision holds until it is cleared"),
-    KeySpec(rf"headway:{_NUMBER}:changes", "list", False, "who changed what: the last 100 entries"),
+    KeySpec(rf"headway:{_NUMBER}:changes", "list", False, "who changed what: the last 1,000 entries"),
     KeySpec(rf"headway:{_NUMBER}:declared", "hash", True, "renewed by each process that serves the number"),
     KeySpec(rf"headway:{_NUMBER}:shards", "hash", False, "says which units may hold messages"),
     KeySpec(rf"headway:{_UNIT}:meter", "hash", False, "the number's debt and totals: one small key a number"),
@@ -284,7 +315,14 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_UNIT}:uncertain", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_UNIT}:dead", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_UNIT}:kept", "hash", False, _MESSAGES),
+    KeySpec(rf"headway:{_UNIT}:heads", "hash", False, "goes with the messages that are on their way"),
+    KeySpec(rf"headway:{_UNIT}:lines", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_NUMBER}:cancelled", "zset", True, "HEADWAY_RECORD_TTL: a row that was tried waits no longer"),
+    KeySpec(
+        rf"headway:{_NUMBER}:marks", "hash", False, "a person's decision: until its time, or nothing is left for it"
+    ),
+    KeySpec(rf"headway:{_UNIT}:held", "hash", False, "goes with the rows that are held"),
+    KeySpec(rf"headway:{_UNIT}:held:[0-9a-z]+:[0369]", "list", False, _MESSAGES),
     KeySpec(rf"headway:seen:{_NUMBER}:(?s:.+)", "string", True, "providers stop repeating an event after days"),
     KeySpec(rf"headway:sent:{_NUMBER}:(?s:.+)", "string", True, "HEADWAY_RECORD_TTL, as the record that it leads to"),
     KeySpec(

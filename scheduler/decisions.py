@@ -26,6 +26,8 @@ class Because(StrEnum):
     PACE = "pace"
     #: As many leases are out as the number may have.
     IN_FLIGHT = "in flight"
+    #: A person holds what waits: its class, or all of it by its campaign, tag, recipient or age.
+    HELD = "held"
     #: Nothing waits, or only what was deferred.
     EMPTY = "empty"
     #: There was more to look at than one script call should; ask again.

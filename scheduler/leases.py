@@ -44,13 +44,16 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
         keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n), keys.throttle(n), *request_logs(rules),
-        keys.forecast(n), keys.cancelled(n),
+        keys.forecast(n), keys.cancelled(n), keys.marks(n), keys.held(n), keys.changes(n), keys.dead(n),
+        keys.heads(n), keys.lines(n),
     ]  # fmt: skip
     quota = rules.quota
     args = [
         _time(now_us), lease_id, holder, rules.lease_ttl_us, rules.tps_milli, rules.guard_us, rules.headroom_ppm,
-        rules.in_flight, rules.max_rows, rules.max_bytes, table.as_argument(rules.floor_ppm),
+        rules.in_flight, rules.max_rows, rules.max_bytes,
+        table.as_argument(rules.floor_ppm, order=rules.order, shares=rules.shares),
         quota.per_minute if quota else "", *foresight(rules), rules.calm_ppm, ",".join(rules.shape_fields),
+        keys.record(""),
     ]  # fmt: skip
     return Call(scripts.load("scheduler", "lease"), names, args)
 
@@ -74,9 +77,11 @@ def begin(rules: NumberRules, lease_id: str, holder: str, token: str, *, now_us:
     n = rules.number
     names = [
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
-        keys.deadlines(n), keys.leased(n), keys.throttle(n), keys.cancelled(n),
+        keys.deadlines(n), keys.leased(n), keys.throttle(n), keys.cancelled(n), keys.marks(n),
     ]  # fmt: skip
-    args = [_time(now_us), lease_id, holder, token, rules.lease_ttl_us, rules.tps_milli, rules.guard_us]
+    args = [
+        _time(now_us), lease_id, holder, token, rules.lease_ttl_us, rules.tps_milli, rules.guard_us, keys.record(""),
+    ]  # fmt: skip
     return Call(scripts.load("scheduler", "begin"), names, args)
 
 

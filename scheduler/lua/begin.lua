@@ -4,13 +4,14 @@
 -- window holds for what leaves, not for what was planned. With the same token it answers the same again.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] settings (hash)   KEYS[6] declared (hash, TTL)
 -- KEYS[7] meter (hash)   KEYS[8] window (zset, TTL)   KEYS[9] leases (hash)   KEYS[10] deadlines (zset)
--- KEYS[11] leased (hash)   KEYS[12] throttle (hash, TTL)   KEYS[13] cancelled (zset, TTL);
--- and the request logs (zset, TTL) that the lease's record names
+-- KEYS[11] leased (hash)   KEYS[12] throttle (hash, TTL)   KEYS[13] cancelled (zset, TTL)   KEYS[14] marks (hash);
+-- and the request logs (zset, TTL) that the lease's record names, and the records (hash, TTL) of its rows
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] token of this try
 -- ARGV[5] lease's time to live (us)   ARGV[6] TPS (thousandths)   ARGV[7] guard (us)
+-- ARGV[8] a record's key without its id
 -- reply: 'begun', 'lost' (somebody else has its rows by now), 'taken' (somebody else began it),
---        'stale' (its permit is over, the provider asked for a pause, or a row was sent after all) or 'paused':
---        its rows are back at the head of their lanes
+--        'stale' (its permit is over, the provider asked for a pause, or a row was sent after all or taken back by a
+--        person) or 'paused': its rows are back at the head of their lanes
 -- @include now_us
 -- @include int
 -- @include lanes_by_step
@@ -23,6 +24,12 @@
 -- @include backlog
 -- @include charge
 -- @include requests
+-- @include base64
+-- @include parse_time
+-- @include plain
+-- @include facts
+-- @include marks
+-- @include begin_marks
 -- recalled(lease): whether one of its rows must not leave; the next lease, which meets it first, drops it.
 local function recalled(lease)
   for _, row in ipairs(redis.call('EXISTS', KEYS[13]) == 1 and rows_of(lease) or {}) do
@@ -43,7 +50,7 @@ local a = allocation(KEYS[5], KEYS[6], ARGV[6], ARGV[7], KEYS[12], now)
 local total = spent(KEYS[7], KEYS[8], now, a.window_us)
 local entry = lease.id .. ':' .. lease.charged
 local still_counts = redis.call('ZSCORE', KEYS[8], entry)
-local problem = a.paused and 'paused' or (a.rests_until > now or recalled(lease) or not begins(lease, now)) and 'stale'
+local problem = a.paused and 'paused' or (a.rests_until > now or recalled(lease) or revoked(lease, now) or not begins(lease, now)) and 'stale'
 if not problem and lease.charged > 0 then
   if still_counts then
     redis.call('ZADD', KEYS[8], int(now), entry)

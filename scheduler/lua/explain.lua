@@ -11,6 +11,8 @@
 -- @include uncontrolled
 -- @include backlog
 -- @include gate
+-- @include marks
+-- @include heed
 -- @include classes
 -- @include room
 local function spent(meter, window, now, window_us)
@@ -41,11 +43,14 @@ local flat = {}
 for name, value in pairs(facts) do
   flat[#flat + 1], flat[#flat + 2] = name, int(value)
 end
-local reply = { now, flat }
+local reply, marks = { now, flat }, marks_of(KEYS[20], KEYS[21], now)
 for i, class in ipairs(classes(ARGV[11], a)) do
   local fits, ends, because = room(KEYS[8], now, m, class)
   if shut then
     fits, ends, because = 0, #shut == 4 and shut[3] or 0, shut[#shut]
+  end
+  if not shut and closed(marks, class.step, {}) then
+    fits, ends, because = 0, int(marks.ends or 0), 'held'
   end
   if fits >= 1 then
     ends, because = 0, ''

@@ -7,16 +7,17 @@
 -- KEYS[11] leased (hash)   KEYS[12] deferred (zset)   KEYS[13] kept (hash)
 -- KEYS[14] throttle (hash, TTL)   KEYS[15] the account's requests   KEYS[16] those of them that went alone
 -- KEYS[17] units that want requests (three zsets, TTL)   KEYS[18] forecast (string, TTL)
--- KEYS[19] cancelled (zset, TTL)
+-- KEYS[19] cancelled (zset, TTL)   KEYS[20] marks (hash)   KEYS[21] held (hash), and its lists (`<held>:<mark>:<step>`)
+-- KEYS[22] changes (list)   KEYS[23] dead (zset); and the records (hash, TTL) of rows that a mark drops or looks at
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
 -- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
 -- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] the class table (include/classes.lua)
 -- ARGV[12] requests that the provider takes in a minute (0: no quota; empty: nor may a person set one)
 -- ARGV[13] receipts that single sends bring   ARGV[14] receipts that use the allocation (comma lists)
 -- ARGV[15] are receipts told: on or off   ARGV[16] calm (ppm of TPS)
--- ARGV[17] fields that rows of one lease agree on (comma list)
+-- ARGV[17] fields that rows of one lease agree on (comma list)   ARGV[18] a record's key without its id
 -- reply: {'grant', now, deadline, charged, when to ask again or 0 (when the doorbell rings), then per row: id, step, verdict, body}
---        {'wait', now, until or 0, because: window|debt|forecast|pace|quota|throttled|in flight|empty|again}
+--        {'wait', now, until or 0, because: window|debt|forecast|pace|quota|throttled|in flight|held|empty|again}
 --        {'refuse', now, 'paused'}
 -- @include now_us
 -- @include int
@@ -33,6 +34,10 @@
 -- @include facts
 -- @include promote
 -- @include gate
+-- @include marks
+-- @include heed
+-- @include bring_back
+-- @include unmark
 -- @include classes
 -- @include room
 -- @include take
@@ -55,16 +60,19 @@ if shut then
 end
 local lanes = lanes_by_step()
 promote(KEYS[12], KEYS[13], lanes, now)
+local marks = marks_of(KEYS[20], KEYS[21], now)
+unmark(marks)
 local m = measured(a, now)
 owe(m, now)
 local t = {
   max_rows = tonumber(ARGV[9]), max_bytes = tonumber(ARGV[10]), shape_fields = fields, leased = KEYS[11],
   deferred = KEYS[12], kept = KEYS[13], rows = {}, held = {}, reply = {}, trims = {}, seen = {}, met = {},
-  taken = 0, groups = 0, members = 0, bytes = 0, moved = 0, look = m.quota ~= nil, cancelled = marked(KEYS[19]),
+  taken = 0, groups = 0, members = 0, bytes = 0, moved = bring_back(marks, lanes, KEYS[13]), look = m.quota ~= nil,
+  cancelled = marked(KEYS[19]), marks = marks, record = ARGV[18],
 }
 local wait = { 0, 'empty' }
 for i, class in ipairs(classes(ARGV[11], a)) do
-  if redis.call('EXISTS', KEYS[i]) == 1 then
+  if redis.call('EXISTS', KEYS[i]) == 1 and not closed(marks, class.step, wait) then
     local fits, ends, because = room(KEYS[8], now, m, class)
     local before_lane = t.taken
     local open = take({ key = KEYS[i], step = class.step, groups = groups_wait(m, class, now) }, lanes, now, t, fits)
@@ -78,4 +86,5 @@ for i, class in ipairs(classes(ARGV[11], a)) do
     end
   end
 end
+counted(marks)
 return #t.rows == 0 and nothing(t, m, wait, now) or grant(t, m, wait, now)

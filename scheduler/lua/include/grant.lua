@@ -16,6 +16,9 @@ local function next_ask(t, wait, now)
   if t.moved > 0 then
     return now
   end
+  if t.marks and t.marks.ends and (wait[1] == 0 or t.marks.ends < wait[1]) then
+    wait[1] = t.marks.ends -- what it holds goes on by itself then
+  end
   local next_due = redis.call('ZRANGE', KEYS[12], 0, 0, 'WITHSCORES')
   local due = next_due[2] and tonumber(next_due[2]) * 1000 or 0
   if due > now and due < wait[1] or wait[1] == 0 then

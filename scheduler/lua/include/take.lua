@@ -3,8 +3,8 @@
 -- A lease is of one shape and has no recipient twice, so the first row that differs closes it and stays where it is. Where
 -- the provider takes few requests (t.look), it is set aside instead, and with it whatever goes to the same recipient: the
 -- rows behind it may fill the request. The next lease begins with what was set aside: it is at the head again.
--- Rows looked at beyond those that may leave: expired and refused ones go without room.
-local SKIPS, LOOK = 8, 100
+-- Rows looked at beyond those that may leave: expired and refused ones go without room, and those that a mark takes.
+local SKIPS, LOOK, MARKED = 8, 100, 150
 -- marked(cancelled): its key, or false when no row is marked there.
 local function marked(cancelled)
   return redis.call('EXISTS', cancelled) == 1 and cancelled
@@ -30,7 +30,7 @@ local function joins(t, row, raw, sends)
 end
 local function take(lane, lanes, now, t, room)
   local look, aside = t.look and room >= 1 and LOOK or 0, {}
-  local want = math.min(t.max_rows - #t.rows, room + SKIPS) + look
+  local want = math.min(t.max_rows - #t.rows, room + SKIPS + (t.marks and MARKED or 0)) + look
   if want < 1 then
     return false -- the lease is full
   end
@@ -44,6 +44,8 @@ local function take(lane, lanes, now, t, room)
       t.moved = t.moved + 1 -- the same id twice is one message
     elseif t.cancelled and redis.call('ZREM', t.cancelled, row.id) == 1 then
       t.moved = t.moved + 1 -- it was sent after all, or somebody took it back: its record says so
+    elseif t.marks and heeded(t, row, raw, now) then
+      t.moved, any_kept = t.moved + 1, true
     elseif row.step ~= lane.step then
       redis.call('LPUSH', lanes[row.step], raw)
       t.moved = t.moved + 1
