@@ -20,6 +20,7 @@ Network = IPv4Network | IPv6Network
 
 #: ASCII digits only: `int()` and `Decimal()` would also take other scripts' digits, `1_000`, `1e3` and `NaN`.
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?\Z")
+_WEIGHT: Final = re.compile(r"(?:[1-9][0-9]?|100)\Z")
 #: Characters of a wrong value that an error repeats.
 _SHOWN: Final = 60
 _API_PATHS: Final = ("/api/v2/push", "/api/v2")
@@ -92,6 +93,32 @@ def table(*keys: str, values: tuple[str, ...]) -> Callable[[str], Mapping[str, s
             if key in pairs:
                 raise ValueError(f"{key} is given twice; keep one")
             pairs[key] = value
+        return MappingProxyType(pairs)
+
+    return read
+
+
+def weights(*keys: str) -> Callable[[str], Mapping[str, int]]:
+    """Return a reader of `key=weight,…`, each key once, weights from 1 to 100; or of `none`, for the empty table.
+
+    A key that is left out gets 1.
+    """
+
+    def read(text: str) -> Mapping[str, int]:
+        if text == "none":
+            return MappingProxyType({})
+        pairs = dict.fromkeys(keys, 1)
+        said: set[str] = set()
+        for item in items(text):
+            key, _, weight = (part.strip() for part in item.partition("="))
+            if key not in keys:
+                raise ValueError(f"{_short(key)!r} is unknown; write {_or(keys)} before the ={did_you_mean(key, keys)}")
+            if key in said:
+                raise ValueError(f"{key} is given twice; keep one")
+            if not _WEIGHT.match(weight):
+                raise ValueError(f"{key}={_short(weight)} is no weight; write a whole number from 1 to 100 after the =")
+            said.add(key)
+            pairs[key] = int(weight)
         return MappingProxyType(pairs)
 
     return read

@@ -15,6 +15,7 @@ from runtime.parsing import Network
 from runtime.parsing import numbers as read_numbers
 from runtime.relations import contradictions
 from runtime.secret import Secret
+from runtime.windows import Cap, LoopGuard, QuietHours
 
 _S_A_DAY: Final = 24 * 60 * 60
 _UNCERTAIN: Final = v.UNCERTAIN.read(v.UNCERTAIN.default)
@@ -33,6 +34,10 @@ class NumberSettings:
     calm_ppm: int
     #: Share of TPS that urgent and high may always use, even when what can't be refused fills it all, in millionths.
     floor_ppm: int
+    #: Weights by which high, normal and bulk share what urgent leaves; empty: what those above it leave, class by class.
+    shares: Mapping[str, int]
+    #: Classes whose messages to one recipient leave in accept order, one in flight at a time.
+    order: tuple[str, ...]
     #: MultiConnect shards; each has the whole TPS.
     shards: int
     #: Which of send, inbound, delivered, read use the allocation.
@@ -57,6 +62,14 @@ class NumberSettings:
     uncertain_wait_ms: int
     #: How long after its first try a message may still be tried.
     retry_for_ms: int
+    #: How long after it was accepted a message of a class may still leave, in milliseconds; a class left out: for ever.
+    expires_ms: Mapping[str, int]
+    #: Hours of the recipient's day in which messages of a class wait.
+    quiet: Mapping[str, QuietHours]
+    #: How many messages of a class or with a tag one contact gets at most.
+    caps: tuple[Cap, ...]
+    #: Against two programs that answer each other; None: off.
+    loop_guard: LoopGuard | None
     #: Push requests a minute that the provider takes from all numbers with one token.
     push_per_minute: int
     #: How often the provider may be asked for the device's status, in requests a minute.
@@ -148,6 +161,8 @@ class Settings:
             headroom_ppm=get(v.HEADROOM, number),
             calm_ppm=get(v.CALM, number),
             floor_ppm=get(v.FLOOR, number),
+            shares=get(v.SHARES, number),
+            order=get(v.ORDER, number),
             shards=get(v.SHARDS, number),
             counts=get(v.COUNTS, number),
             receipts=get(v.RECEIPTS, number),
@@ -161,6 +176,10 @@ class Settings:
             uncertain=MappingProxyType({**_UNCERTAIN, **uncertain}),
             uncertain_wait_ms=get(v.UNCERTAIN_WAIT, number),
             retry_for_ms=get(v.RETRY_FOR, number),
+            expires_ms=get(v.EXPIRES, number),
+            quiet=get(v.QUIET, number),
+            caps=get(v.CAPS, number),
+            loop_guard=get(v.LOOP_GUARD, number),
             push_per_minute=get(v.PUSH_PER_MINUTE, number),
             status_per_minute=get(v.STATUS_PER_MINUTE, number),
             webhook_keys=() if webhooks_open else get(v.WEBHOOK_KEY, number),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from headway.classes import MessageClass
-from runtime import address, parsing
+from runtime import address, parsing, windows
 from runtime.secret import NONE, Secret, hide_all, hide_passwords, hide_url
 
 PREFIX: Final = "HEADWAY_"
@@ -129,9 +129,17 @@ UNCERTAIN: Variable[Mapping[str, str]] = Variable(
 )
 UNCERTAIN_WAIT = Variable("UNCERTAIN_WAIT", "60", _seconds_ms(least="0", most="604800"), 0)
 RETRY_FOR = Variable("RETRY_FOR", "86400", _seconds_ms(least="1", most="2592000"), 0)
+EXPIRES: Variable[Mapping[str, int]] = Variable("EXPIRES", "", windows.expiries, {})
+QUIET: Variable[Mapping[str, windows.QuietHours]] = Variable("QUIET", "", windows.quiet_hours, {})
+CAPS: Variable[tuple[windows.Cap, ...]] = Variable("CAPS", "", windows.caps, ())
+LOOP_GUARD: Variable[windows.LoopGuard | None] = Variable("LOOP_GUARD", "5/60", windows.loop_guard, None)
 HEADROOM = Variable("HEADROOM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
 CALM = Variable("CALM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
 FLOOR = Variable("FLOOR", "0.1", _ppm(least="0", most="0.5", unit="TPS, as a share"), 0)
+SHARES: Variable[Mapping[str, int]] = Variable(
+    "SHARES", "high=70,normal=20,bulk=10", parsing.weights(*_CLASSES[1:]), {}
+)
+ORDER: Variable[tuple[str, ...]] = Variable("ORDER", ",".join(_CLASSES), parsing.words(*_CLASSES, none=True), ())
 IN_FLIGHT = Variable("IN_FLIGHT", "25", _whole(least="1", most="1000", unit="requests at a time"), 0)
 GUARD = Variable("GUARD", "0.01", _ppm(least="0", most="0.5", unit="seconds"), 0)
 PROVIDER = Variable("PROVIDER", "picky", _provider, "picky")
@@ -164,6 +172,8 @@ PER_NUMBER: Final[tuple[Variable[Any], ...]] = (
     HEADROOM,
     CALM,
     FLOOR,
+    SHARES,
+    ORDER,
     IN_FLIGHT,
     GUARD,
     SHARDS,
@@ -173,6 +183,10 @@ PER_NUMBER: Final[tuple[Variable[Any], ...]] = (
     UNCERTAIN,
     UNCERTAIN_WAIT,
     RETRY_FOR,
+    EXPIRES,
+    QUIET,
+    CAPS,
+    LOOP_GUARD,
     PROVIDER,
     PROVIDER_URL,
     PROVIDER_TOKEN,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from runtime.settings import NumberSettings
 from scheduler.quota import UNLIMITED, account_of
@@ -44,6 +45,10 @@ class NumberRules:
     calm_ppm: int = 0
     #: Share of TPS that urgent and high may always use.
     floor_ppm: int = 0
+    #: Weights of high, normal and bulk; empty: a class leaves only what those above it have no message for.
+    shares: Mapping[str, int] = field(default_factory=dict)
+    #: Classes whose messages to one recipient leave in order, one in flight at a time.
+    order: tuple[str, ...] = ()
     #: Kinds of event that use the allocation, and receipts that the container produces.
     counts: tuple[str, ...] = ("send", "inbound", "delivered", "read")
     receipts: tuple[str, ...] = ("delivered", "read")
@@ -71,6 +76,8 @@ def rules_of(own: NumberSettings, *, lease_ttl_ms: int, shape_fields: tuple[str,
         calm_ppm=own.calm_ppm,
         in_flight=own.in_flight,
         floor_ppm=own.floor_ppm,
+        shares=own.shares,
+        order=own.order,
         counts=own.counts,
         receipts=own.receipts,
         event_webhook=own.event_webhook,

@@ -33,8 +33,11 @@ def test_a_step_leads_back_to_its_class(class_: MessageClass) -> None:
 
 
 def test_the_table_as_the_lease_reads_it() -> None:
-    """Share of headroom, pace and floor, in order."""
-    assert table.as_argument(100_000) == "0:0:100000 500000:1:100000 1000000:1:- 1000000:1:-"
+    """Share of headroom, pace, floor, order to one recipient and weight, in order."""
+    assert table.as_argument(100_000) == "0:0:100000:0:- 500000:1:100000:0:- 1000000:1:-:0:- 1000000:1:-:0:-"
+    assert table.as_argument(0, order=("urgent", "bulk"), shares={"high": 70, "normal": 20, "bulk": 10}) == (
+        "0:0:0:1:- 500000:1:0:0:70 1000000:1:-:0:20 1000000:1:-:1:10"
+    )
 
 
 def test_a_number_is_one_queue_on_the_default_exchange() -> None:
