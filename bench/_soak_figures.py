@@ -25,7 +25,7 @@ def soaked(laps: Sequence[Mapping[str, int]]) -> list[str]:
         return ["at least three laps are needed to see what grows"]
     half = len(warm) // 2
     said = []
-    for name in JUDGED:
+    for name in warm[0].keys() & set(JUDGED):
         before = statistics.median(lap[name] for lap in warm[:half])
         after = statistics.median(lap[name] for lap in warm[-half:])
         if grown(after - before, max(SHARE * before, LEAST)):

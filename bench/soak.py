@@ -1,12 +1,15 @@
 """Does memory stay flat over a day, and when a million messages wait?
 
-Two parts. *day*: the messages of a day, in laps, through a gateway, a worker and a simulated number with receipts and
+Three parts. *day*: the messages of a day, in laps, through a gateway, a worker and a simulated number with receipts and
 inbound messages, as fast as they go. After each lap what has a time to live is removed, as time would do it; what is
 left is compared, lap by lap: the server's `used_memory`, the resident memory of worker and gateway. *waiting*: messages
-of 120 characters are pushed to a number that stands still, beside a worker that serves it. Wanted, else exit 1:
+of 120 characters are pushed to a number that stands still, beside a worker that serves it. *webhooks*: very many of
+them, doubled, late, out of order and of unknown ids, through one gateway. Wanted, else exit 1:
   - day: from the second lap on nothing grows by more than 5 % (and 4 MB), and no key without a time to live stays,
-  - waiting: at most 0.8 KB (819 bytes) each in the server, records included; the worker grows by less than 8 MB.
-`--full` is 345,600 messages (a day of 4 sends a second, all that 10 TPS leave beside receipts) and 1,000,000 that wait.
+  - waiting: at most 0.8 KB (819 bytes) each in the server, records included; the worker grows by less than 8 MB,
+  - webhooks: each is answered 200 and counted once, all reach the app, no claim is left, nothing grows as by day.
+`--full` is 345,600 messages (a day of 4 sends a second, all that 10 TPS leave beside receipts), 1,000,000 that wait and
+1,000,000 webhooks.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +27,13 @@ import redis
 from bench._chaos_house import simulator
 from bench._ground import NUMBER, celery_worker, fill_headway, headways_ready, process, server, wait_until_ready
 from bench._soak_figures import MB, grown, soaked
+from bench._soak_webhooks import flood
 from headway import keys
 from scheduler import control
 from tests.harness.servers import ThrowawayServer, free_port
 
-PARTS = ("day", "waiting")
-FULL_DAY, FULL_WAITING = 345_600, 1_000_000
+PARTS = ("day", "waiting", "webhooks")
+FULL_DAY, FULL_WAITING, FULL_WEBHOOKS = 345_600, 1_000_000, 1_000_000
 BYTES_EACH, WORKER_MAY_GROW = 819, 8 * MB
 LAP_PATIENCE_S, REST_S = 600.0, 4.0
 KEY = "soak"
@@ -100,26 +104,41 @@ def day(messages: int, laps: int) -> list[str]:
             wait_until_drained(there.client)
             rate = messages // laps / (time.monotonic() - began_s)
             time.sleep(REST_S)  # the last receipts
-            finished = int(there.client.info("memory")["used_memory"])
-            forget_what_expires(there.client)
-            seen.append(sizes(there, finished))
-            said = ", ".join(f"{name} {size / MB:.1f}" for name, size in seen[-1].items() if name != "keys")
-            print(f"lap {lap} of {laps}: {rate:,.0f} messages/s; MB: {said}; keys {seen[-1]['keys']}", flush=True)
+            seen.append(sizes(there.client, {"worker": there.worker, "gateway": there.gateway}))
+            print(f"lap {lap} of {laps}: {rate:,.0f} messages/s; {told(seen[-1])}", flush=True)
     return soaked(seen)
 
 
-def sizes(there: Place, finished: int) -> Sizes:
-    """Return what everything takes now."""
-    there.client.memory_purge()
+def webhooks(count: int, laps: int) -> list[str]:
+    """Take very many webhooks; return what isn't as it should be."""
+    seen: list[Sizes] = []
+    wrong: list[str] = []
+    for lap, found in enumerate(flood(count, laps), start=1):
+        wrong += [f"lap {lap}: {problem}" for problem in found.wrong]
+        seen.append(sizes(found.client, {"gateway": found.gateway}))
+        rate, p99_ms = found.load["rate"], found.load["p99_ms"]
+        print(f"lap {lap} of {laps}: {rate:,.0f} webhooks/s, p99 {p99_ms:.0f} ms; {told(seen[-1])}", flush=True)
+    return wrong + soaked(seen)
+
+
+def sizes(client: redis.Redis, processes: Mapping[str, int]) -> Sizes:
+    """Forget what has a time to live, and return what everything takes then; `processes` by name."""
+    finished = int(client.info("memory")["used_memory"])
+    forget_what_expires(client)
+    client.memory_purge()
     time.sleep(1)
-    space = there.client.info("keyspace")["db0"]
+    space = client.info("keyspace")["db0"]
     return {
-        "server": int(there.client.info("memory")["used_memory"]),
+        "server": int(client.info("memory")["used_memory"]),
         "server before": finished,
-        "worker": resident(there.worker),
-        "gateway": resident(there.gateway),
-        "keys": int(space["keys"]) - int(space["expires"]),  # webhooks go on meanwhile
+        **{name: resident(pid) for name, pid in processes.items()},
+        "keys": int(space["keys"]) - int(space.get("expires", 0)),  # webhooks go on meanwhile
     }
+
+
+def told(found: Sizes) -> str:
+    said = ", ".join(f"{name} {size / MB:.1f}" for name, size in found.items() if name != "keys")
+    return f"MB: {said}; keys {found['keys']}"
 
 
 def wait_until_drained(client: redis.Redis) -> None:
@@ -168,6 +187,7 @@ def main() -> None:
     parts: dict[str, Callable[[], list[str]]] = {
         "day": lambda: day(options.messages, options.laps),
         "waiting": lambda: waiting(options.waiting),
+        "webhooks": lambda: webhooks(options.webhooks, options.webhook_laps),
     }
     broken = [f"{part}: {problem}" for part in options.only for problem in parts[part]()]
     if broken:
@@ -180,11 +200,14 @@ def arguments(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=60_000, help="messages of the day (default %(default)s)")
     parser.add_argument("--laps", type=int, default=6, help="laps of the day (default %(default)s)")
     parser.add_argument("--waiting", type=int, default=200_000, help="messages that wait (default %(default)s)")
-    parser.add_argument("--full", action="store_true", help="the messages of a whole day, and a million that wait")
+    parser.add_argument("--webhooks", type=int, default=60_000, help="webhooks in all (default %(default)s)")
+    parser.add_argument("--webhook-laps", type=int, default=6, help="laps of the webhooks (default %(default)s)")
+    parser.add_argument("--full", action="store_true", help="a whole day, a million that wait, a million webhooks")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")
     options = parser.parse_args(args)
     if options.full:
         options.messages, options.laps, options.waiting = FULL_DAY, 12, FULL_WAITING
+        options.webhooks, options.webhook_laps = FULL_WEBHOOKS, 10
     return options
 
 
