@@ -9,7 +9,8 @@ ids that they were given: a message id is accepted once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from importlib import resources
@@ -17,10 +18,11 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from headway import keys, publish
-from headway.envelope import new_id
+from headway.envelope import new_ids
 from headway.errors import BrokerUnavailable, InvalidMessage
 from headway.message import MESSAGE_ID, NUMBER, Message
 
@@ -44,7 +46,7 @@ class Client:
                 broker, retry=Retry(NoBackoff(), 0), socket_timeout=5, socket_connect_timeout=5
             )
         self._redis = broker
-        self._script = broker.register_script(push_script())
+        self._sha = hashlib.sha1(push_script().encode(), usedforsecurity=False).hexdigest()
         self._record_ttl_s = int(record_ttl.total_seconds())
 
     def push(self, number: str, message: Message | None = None, /, *, id: str | None = None, **fields: Any) -> str:
@@ -65,15 +67,49 @@ class Client:
         """
         rows, ids = checked(number, messages, ids)
         try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                for names, args in publish.calls(number, rows, ids, record_ttl_s=self._record_ttl_s):
-                    self._script(names, args, client=pipe)
-                pipe.execute()
+            self._send(lambda: publish.calls(number, rows, ids, record_ttl_s=self._record_ttl_s))
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise BrokerUnavailable(f"the server doesn't answer ({error}); repeat with the same ids") from error
         except redis.ResponseError as error:
             raise BrokerUnavailable(f"the server refuses to write ({error}); nothing more was accepted") from error
         return ids
+
+    def _send(self, calls: Callable[[], Iterator[publish.PushCall]]) -> None:
+        """Run the script for each call; a server that forgot it (restart, SCRIPT FLUSH) is told it again."""
+        pool: Any = self._redis.connection_pool
+        connection = pool.get_connection()
+        try:
+            try:
+                connection.retry.call_with_retry(lambda: self._run(connection, calls()), lambda _: None)
+            except NoScriptError:
+                connection.send_command("SCRIPT", "LOAD", push_script())
+                connection.read_response()
+                connection.retry.call_with_retry(lambda: self._run(connection, calls()), lambda _: None)
+        finally:
+            pool.release(connection)
+
+    def _run(self, connection: Any, calls: Iterator[publish.PushCall]) -> None:
+        """Send all calls before the first answer is read: while the server takes one the next is sealed.
+
+        Raises what the first refused call was answered, when all answers have been read.
+        """
+        sent, refused = 0, []
+        try:
+            for names, args in calls:
+                words = connection.pack_command("EVALSHA", self._sha, len(names), *names, *args)
+                # A health check would read what is the answer to a call.
+                connection.send_packed_command(words, check_health=sent == 0)
+                sent += 1
+            for _ in range(sent):
+                try:
+                    connection.read_response()
+                except redis.ResponseError as error:
+                    refused.append(error)
+        except BaseException:
+            connection.disconnect()  # an answer that nobody read would be the next one's
+            raise
+        if refused:
+            raise refused[0]
 
     def status(self, message_id: str) -> dict[str, str] | None:
         """Return the record of a message, or None when there is none (any more)."""
@@ -99,7 +135,7 @@ def checked(
         raise InvalidMessage("number", "must be the sending number: 7 to 15 digits with country code, without +")
     rows = [message if isinstance(message, Message) else Message.of(message) for message in messages]
     if ids is None:
-        return rows, [new_id() for _ in rows]
+        return rows, new_ids(len(rows))
     if isinstance(ids, str):
         raise InvalidMessage("ids", "must be a list of ids, one for each message")
     given = list(ids)

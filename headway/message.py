@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway.classes import MessageClass
 from headway.errors import InvalidMessage
@@ -138,20 +138,22 @@ CHECKS: Mapping[str, Check] = {
     "expires_at": _time,
 }
 
-_CHECKED = tuple(("class_" if name == "class" else name, name, check) for name, check in CHECKS.items())
-_SAID = tuple(name for name in CHECKS if name != "class")
+#: A Message's attribute -> its field and the check.
+_ATTRIBUTES = {("class_" if name == "class" else name): (name, check) for name, check in CHECKS.items()}
 
 #: At least one of these is what the message says.
 CONTENT = ("text", "media_url", "template_id", "location")
+_CONTENT = frozenset(CONTENT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Message:
     """One message to one recipient (`to`) or one group (`group_id`), checked.
 
     `send_at` and `expires_at` are RFC 3339 texts with a time zone. `group_members`: how many receipts of a kind a send
     to the group may bring. `reference` is the app's own, `tag` and `campaign` what it groups its messages by; none of
-    them leaves for the provider. Raises InvalidMessage, which names the field, from `of` and from the constructor alike.
+    them leaves for the provider. Raises InvalidMessage, which names the field, from `of` and from the constructor
+    alike. Has no slots: an instance holds what is said, and finds None in the class for all else.
     """
 
     to: str | None = None
@@ -172,30 +174,35 @@ class Message:
     send_at: str | datetime | None = None
     expires_at: str | datetime | None = None
 
-    def __post_init__(self) -> None:
-        for attribute, name, check in _CHECKED:
-            value = getattr(self, attribute)
-            if value is not None:
-                checked = check(name, value)
-                if checked is not value:
-                    object.__setattr__(self, attribute, checked)
-        _complete(
-            self.to,
-            self.group_id,
-            members=self.group_members,
-            says=not all(getattr(self, name) is None for name in CONTENT),
-        )
+    if not TYPE_CHECKING:  # the generated one sets all fields one by one: three times as long
+
+        def __init__(self, **fields: Any) -> None:
+            said = {}
+            for attribute, value in fields.items():
+                if attribute not in _ATTRIBUTES:
+                    raise TypeError(f"Message has no field {attribute!r}; it has {', '.join(_ATTRIBUTES)}")
+                if value is not None:
+                    name, check = _ATTRIBUTES[attribute]
+                    said[attribute] = check(name, value)
+            _complete(said)
+            # What isn't said is the class's own None.
+            self.__dict__.update(said)
 
     @classmethod
     def of(cls, kwargs: Any) -> Message:
         """Check what a stranger sent as the kwargs of `worker.send`; None stands for a field left out."""
-        _known(kwargs)
-        given = {("class_" if name == "class" else name): value for name, value in kwargs.items() if value is not None}
-        return cls(**given)
+        said = checked(kwargs)
+        if "class" in said:
+            said["class_"] = said.pop("class")
+        message = object.__new__(cls)
+        message.__dict__.update(said)
+        return message
 
     def kwargs(self) -> dict[str, Any]:
         """Return the JSON kwargs of `worker.send`, without the class: its lane says that."""
-        return {name: value for name in _SAID if (value := getattr(self, name)) is not None}
+        said = self.__dict__.copy()
+        said.pop("class_", None)
+        return said
 
 
 def checked(kwargs: Any) -> dict[str, Any]:
@@ -203,25 +210,24 @@ def checked(kwargs: Any) -> dict[str, Any]:
 
     Raises InvalidMessage, which names the field.
     """
-    _known(kwargs)
-    fields = {name: CHECKS[name](name, value) for name, value in kwargs.items() if value is not None}
-    members = fields.get("group_members")
-    _complete(fields.get("to"), fields.get("group_id"), members=members, says=not fields.keys().isdisjoint(CONTENT))
+    if not isinstance(kwargs, Mapping):
+        raise InvalidMessage("kwargs", "must be an object with the message's fields")
+    fields = {}
+    for name, value in kwargs.items():
+        check = CHECKS.get(name)
+        if check is None:
+            raise InvalidMessage(str(name)[:64], f"is not a field of a message; there are {', '.join(CHECKS)}")
+        if value is not None:
+            fields[name] = check(name, value)
+    _complete(fields)
     return fields
 
 
-def _known(kwargs: Any) -> None:
-    if not isinstance(kwargs, Mapping):
-        raise InvalidMessage("kwargs", "must be an object with the message's fields")
-    for name in kwargs:
-        if name not in CHECKS:
-            raise InvalidMessage(str(name)[:64], f"is not a field of a message; there are {', '.join(CHECKS)}")
-
-
-def _complete(to: str | None, group_id: str | None, *, members: int | None, says: bool) -> None:
-    if (to is None) == (group_id is None):
+def _complete(said: Mapping[str, Any]) -> None:
+    """Raise InvalidMessage for fields, each good by itself, that make no message together."""
+    if ("to" in said) == ("group_id" in said):
         raise InvalidMessage("to", "name either a recipient (to) or a group (group_id)")
-    if members is not None and group_id is None:
+    if "group_members" in said and "group_id" not in said:
         raise InvalidMessage("group_members", "goes with a group (group_id); leave it out")
-    if not says:
+    if _CONTENT.isdisjoint(said):
         raise InvalidMessage("text", f"say something: one of {', '.join(CONTENT)}")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from headway import keys
 from headway.classes import MessageClass
-from headway.envelope import seal
+from headway.envelope import seal_all
 from headway.message import Message
 
 #: Rows of one script call: others get their turn between two of them.
@@ -25,28 +25,35 @@ def calls(
     number: str, rows: Sequence[Message], ids: Sequence[str], *, record_ttl_s: int, push_id: str = ""
 ) -> Iterator[PushCall]:
     """Yield the calls that put rows on a number's lanes, in class order. `push_id` is kept in each row's record."""
-    for class_ in MessageClass:
-        of_class = [(message_id, row) for message_id, row in zip(ids, rows, strict=True) if row.class_ is class_]
-        for start in range(0, len(of_class), CHUNK):
-            chunk = of_class[start : start + CHUNK]
-            yield _call(number, class_, chunk, record_ttl_s=record_ttl_s, push_id=push_id)
+    of_class: dict[MessageClass, tuple[list[str], list[Message]]] = {}
+    for message_id, row in zip(ids, rows, strict=True):
+        found = of_class.get(row.class_) or of_class.setdefault(row.class_, ([], []))
+        found[0].append(message_id)
+        found[1].append(row)
+    for class_ in sorted(of_class, key=lambda one: one.priority):
+        own_ids, own = of_class[class_]
+        for start in range(0, len(own), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            yield _call(number, class_, own_ids[chunk], own[chunk], record_ttl_s=record_ttl_s, push_id=push_id)
 
 
 def _call(
-    number: str, class_: MessageClass, chunk: Sequence[tuple[str, Message]], *, record_ttl_s: int, push_id: str
+    number: str, class_: MessageClass, ids: Sequence[str], rows: Sequence[Message], *, record_ttl_s: int, push_id: str
 ) -> PushCall:
-    names = [keys.lane(number, class_), *(keys.record(message_id) for message_id, _ in chunk)]
+    names = [keys.lane(number, class_), *map(keys.record, ids)]
     # A record must outlive the wait of its message.
-    ttl_s = record_ttl_s + max(_wait_s(message) for _, message in chunk)
+    ttl_s = record_ttl_s + max([_wait_s(row) for row in rows if row.send_at is not None], default=0)
     args: list[str | int | bytes] = ["", number, class_.value, keys.doorbell(number), ttl_s, push_id]
-    for message_id, message in chunk:
-        args += seal(number, message_id, message), message.reference or ""
+    args += seal_all(number, class_, ids, rows)
+    for place, row in enumerate(rows, start=1):
+        if row.reference is not None:
+            args += place, row.reference
     return names, args
 
 
-def _wait_s(message: Message) -> int:
+def _wait_s(row: Message) -> int:
     """Return about how long a message waits for its `send_at`; the exact time is the lease's."""
-    if message.send_at is None:
+    if row.send_at is None:
         return 0
-    at = message.send_at if isinstance(message.send_at, datetime) else datetime.fromisoformat(message.send_at)
+    at = row.send_at if isinstance(row.send_at, datetime) else datetime.fromisoformat(row.send_at)
     return max(0, int((at - datetime.now(UTC)).total_seconds()))

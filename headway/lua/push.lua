@@ -9,8 +9,10 @@
 -- ARGV[4]   doorbell channel
 -- ARGV[5]   time to live of a record, in seconds
 -- ARGV[6]   id of the push that brought them, or empty
--- ARGV[7..] two for each message: its envelope, the app's own reference or empty
+-- ARGV[7..] the envelope of each message; then two for each app's own reference: which message (1 is the first), reference
 -- reply: how many were new
+-- Nearly all records of a push are alike, so the first new one is copied, its TTL too: one command for each message
+-- instead of three. COPY writes no key that is there already.
 local now_ms
 if ARGV[1] ~= '' then
   now_ms = math.floor(tonumber(ARGV[1]) / 1000)
@@ -19,23 +21,31 @@ else
   now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 now_ms = string.format('%.0f', now_ms)
-local accepted = 0
+local call, first, new, envelopes = redis.call, nil, {}, {}
 for i = 2, #KEYS do
-  local envelope, reference = ARGV[2 * i + 3], ARGV[2 * i + 4]
-  if redis.call('HSETNX', KEYS[i], 'state', 'waiting') == 1 then
-    redis.call('HSET', KEYS[i], 'number', ARGV[2], 'class', ARGV[3], 'accepted_ms', now_ms)
+  local record, is_new = KEYS[i], 0
+  if first then
+    is_new = record ~= first and call('COPY', first, record)
+  elseif call('HSETNX', record, 'state', 'waiting') == 1 then
+    call('HSET', record, 'number', ARGV[2], 'class', ARGV[3], 'accepted_ms', now_ms)
     if ARGV[6] ~= '' then
-      redis.call('HSET', KEYS[i], 'push', ARGV[6])
+      call('HSET', record, 'push', ARGV[6])
     end
-    if reference ~= '' then
-      redis.call('HSET', KEYS[i], 'reference', reference)
-    end
-    redis.call('EXPIRE', KEYS[i], ARGV[5])
-    redis.call('LPUSH', KEYS[1], envelope)
-    accepted = accepted + 1
+    call('EXPIRE', record, ARGV[5])
+    first, is_new = record, 1
+  end
+  if is_new == 1 then
+    envelopes[#envelopes + 1], new[i] = ARGV[i + 5], true
   end
 end
-if accepted > 0 then
-  redis.call('PUBLISH', ARGV[4], ARGV[2])
+for i = #KEYS + 6, #ARGV, 2 do
+  local row = tonumber(ARGV[i]) + 1
+  if new[row] then
+    call('HSET', KEYS[row], 'reference', ARGV[i + 1])
+  end
 end
-return accepted
+if #envelopes > 0 then
+  call('LPUSH', KEYS[1], unpack(envelopes))
+  call('PUBLISH', ARGV[4], ARGV[2])
+end
+return #envelopes

@@ -84,8 +84,7 @@ class Stage:
         """Run the push script on ready envelopes."""
         number = self.rules.number
         names = [keys.lane(number, MessageClass(class_)), *(keys.record(id_) for id_, _ in rows)]
-        sealed = [part for _, raw in rows for part in (raw, "")]
-        args = [self.now_us, number, class_, keys.doorbell(number), RECORD_TTL_S, "", *sealed]
+        args = [self.now_us, number, class_, keys.doorbell(number), RECORD_TTL_S, "", *(raw for _, raw in rows)]
         return int(self.redis.eval(push_script(), len(names), *names, *args))
 
     def put(self, raw: bytes | str, *, class_: str = "normal") -> None:

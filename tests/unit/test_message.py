@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from types import MappingProxyType
@@ -261,3 +262,15 @@ def test_checked_without_a_message_is_checked_alike(kwargs: dict[str, Any]) -> N
     fields = checked(kwargs)
     assert fields.pop("class", MessageClass.NORMAL) is message.class_
     assert fields == message.kwargs()
+
+
+def test_the_constructor_refuses_what_is_no_field() -> None:
+    """As any other function does; and a message can't be changed afterwards."""
+    strange: Any = {"txet": "hello"}
+    with pytest.raises(TypeError, match="txet"):
+        Message(to="393331234567", **strange)
+    message: Any = Message(**GOOD)
+    with pytest.raises(FrozenInstanceError):
+        message.text = "other"
+    assert message == Message.of(GOOD)
+    assert replace(message, text="other") == Message.of({**GOOD, "text": "other"})
