@@ -216,6 +216,26 @@ def push(push_id: str) -> str:
     return f"headway:push:{push_id}"
 
 
+def campaign(campaign_id: str) -> str:
+    """Hash: what a campaign sends, who made it, how far it was loaded, and its state."""
+    return f"headway:campaign:{campaign_id}"
+
+
+def campaign_of(digest: str) -> str:
+    """String: the id of the campaign that a name, a number and a file's content belong to."""
+    return f"headway:campaign:of:{digest}"
+
+
+def campaigns() -> str:
+    """Sorted set: campaign id by the millisecond it was made."""
+    return "headway:campaigns"
+
+
+def suppression() -> str:
+    """Hash: recipient that no campaign sends to -> who said so, when and why, as JSON."""
+    return "headway:suppression"
+
+
 def serial() -> str:
     """String: the last id that the HTTP door gave out; ids are given in blocks, never twice."""
     return "headway:serial"
@@ -334,6 +354,10 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_NUMBER}:outbox:bytes", "string", False, "goes with the outbox that it measures"),
     KeySpec(r"headway:message:.+", "hash", True, "HEADWAY_RECORD_TTL after the last change"),
     KeySpec(r"headway:push:[0-9]+", "hash", True, "HEADWAY_RECORD_TTL after the push"),
+    KeySpec(r"headway:campaign:[0-9a-f]{12}", "hash", True, "as its messages' records"),
+    KeySpec(r"headway:campaign:of:[0-9a-f]{32}", "string", True, "as the campaign that it leads to"),
+    KeySpec(r"headway:campaigns", "zset", True, "the campaigns that are known; as the last of them"),
+    KeySpec(r"headway:suppression", "hash", False, "a person's decision holds until it is taken back"),
     KeySpec(r"headway:serial", "string", False, "one small key: ids are never given twice"),
     KeySpec(
         rf"headway:(status|balance):{_NUMBER}(:last)?", "string", True, "the provider may be asked again after this"

@@ -97,6 +97,10 @@ class Settings:
     lockout: bool
     #: Whose `X-Forwarded-For` counts; none: what connects is who calls.
     trusted_proxies: tuple[Network, ...]
+    #: How many recipients one campaign may have, how many rows a file of recipients, and how many bytes that file.
+    campaign_recipients: int
+    campaign_upload: int
+    campaign_bytes: int
     #: Hard deadline of one provider request.
     send_timeout_ms: int
     #: A lease that isn't renewed for so long is lost.
@@ -130,6 +134,9 @@ class Settings:
             api_tokens=environment.get(v.API_TOKENS),
             lockout=environment.get(v.LOCKOUT) == "on",
             trusted_proxies=environment.get(v.TRUSTED_PROXIES),
+            campaign_recipients=environment.get(v.CAMPAIGN_RECIPIENTS),
+            campaign_upload=environment.get(v.CAMPAIGN_UPLOAD),
+            campaign_bytes=environment.get(v.CAMPAIGN_BYTES),
             send_timeout_ms=environment.get(v.SEND_TIMEOUT),
             lease_ttl_ms=environment.get(v.LEASE_TTL),
             grace_ms=environment.get(v.GRACE),

@@ -113,6 +113,12 @@ class Event(StrEnum):
     REQUEST_FAILED = "request_failed"
     #: A large push was accepted in part only: the server refused or went away in the middle [push, accepted, rows].
     PUSH_CUT = "push_cut"
+    #: A campaign was made, and its messages are put on their lanes [campaign, number, rows, by].
+    CAMPAIGN_BEGUN = "campaign_begun"
+    #: All messages of a campaign are on their lanes [campaign, number, queued, suppressed].
+    CAMPAIGN_LOADED = "campaign_loaded"
+    #: A person paused, resumed or cancelled a campaign over HTTP [campaign, number, state, by, where].
+    CAMPAIGN_CHANGED = "campaign_changed"
     #: A person changed a number over HTTP [number, by, where, and each setting that was named].
     NUMBER_CHANGED = "number_changed"
     #: Webhooks of these numbers are taken from everybody: HEADWAY_WEBHOOK_KEY is `off` [numbers].

@@ -113,6 +113,13 @@ LOCKOUT = Variable("LOCKOUT", "on", parsing.choice("on", "off"), "on", per_numbe
 TRUSTED_PROXIES: Variable[tuple[parsing.Network, ...]] = Variable(
     "TRUSTED_PROXIES", "", parsing.networks, (), per_number=False
 )
+CAMPAIGN_RECIPIENTS = Variable(
+    "CAMPAIGN_RECIPIENTS", "10000", _whole(least="1", most="100000", unit="recipients"), 0, per_number=False
+)
+CAMPAIGN_UPLOAD = Variable("CAMPAIGN_UPLOAD", "5000", _whole(least="1", most="100000", unit="rows"), 0, per_number=False)
+CAMPAIGN_BYTES = Variable(
+    "CAMPAIGN_BYTES", "10485760", _whole(least="1024", most="104857600", unit="bytes"), 0, per_number=False
+)
 
 TPS = Variable("TPS", "10", parsing.decimal(scale=1000, least="0.001", most="10000000", unit="events a second"), 0)
 SHARDS = Variable("SHARDS", "1", _shards, 1)
@@ -166,6 +173,9 @@ GLOBAL: Final[tuple[Variable[Any], ...]] = (
     API_TOKENS,
     LOCKOUT,
     TRUSTED_PROXIES,
+    CAMPAIGN_RECIPIENTS,
+    CAMPAIGN_UPLOAD,
+    CAMPAIGN_BYTES,
 )
 PER_NUMBER: Final[tuple[Variable[Any], ...]] = (
     TPS,
