@@ -1,10 +1,11 @@
 """Which server does a URL name?
 
-One reader of `redis://`, `rediss://` and `sentinel://`, for the settings' check and for connections alike.
+One reader of `redis://`, `rediss://`, `sentinel://` and `sentinel+tls://`, for the settings' check and for connections
+alike.
 
 A Sentinel group is a list, each part with its scheme, as kombu wants it:
 `sentinel://host:26379;sentinel://other:26379/0?master_name=main`. User, password and database are those of the Redis
-behind it and stand in any one part.
+behind it and stand in any one part. `sentinel+tls://` speaks TLS with the Sentinels and with the Redis behind them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from runtime.secret import NONE, Secret
 
-_PORTS: Final = {"redis": 6379, "rediss": 6379, "sentinel": 26379}
+_PORTS: Final = {"redis": 6379, "rediss": 6379, "sentinel": 26379, "sentinel+tls": 26379}
+_OF_SENTINELS: Final = frozenset({"sentinel", "sentinel+tls"})
+_WITH_TLS: Final = frozenset({"rediss", "sentinel+tls"})
 #: Kombu writes the names of Python's ssl module, redis-py its own: one URL has to serve both.
 _CERT_REQS: Final = {
     "CERT_NONE": "none",
@@ -42,8 +45,18 @@ class Address:
     password: Secret = NONE
     #: The name under which the Sentinels know the group; empty without Sentinel.
     master_name: str = ""
-    #: redis-py's ssl_* arguments, `rediss://` only.
+    #: redis-py's ssl_* arguments, `rediss://` and `sentinel+tls://` only.
     ssl: tuple[tuple[str, str | bool], ...] = ()
+
+    @property
+    def is_sentinels(self) -> bool:
+        """Whether the hosts are Sentinels, who know where the server is."""
+        return self.scheme in _OF_SENTINELS
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether every connection is encrypted."""
+        return self.scheme in _WITH_TLS
 
     @property
     def shown(self) -> str:
@@ -57,8 +70,8 @@ def parse(url: str) -> Address:
     scheme = parts[0].scheme
     if any(part.scheme != scheme for part in parts):
         raise ValueError("give every server of the list the same scheme, as in sentinel://a:26379;sentinel://b:26379")
-    if len(parts) > 1 and scheme != "sentinel":
-        raise ValueError("only sentinel:// takes a list of servers; give one server")
+    if len(parts) > 1 and scheme not in _OF_SENTINELS:
+        raise ValueError("only sentinel:// and sentinel+tls:// take a list of servers; give one server")
     options = _options(parts, scheme)
     return Address(
         scheme=scheme,
@@ -77,7 +90,7 @@ def _split(part: str) -> SplitResult:
     except ValueError as error:
         raise ValueError("is no URL; write redis://:password@host:6379/0") from error
     if split.scheme not in _PORTS:
-        raise ValueError("must start with redis://, rediss:// (TLS) or sentinel://")
+        raise ValueError("must start with redis://, rediss:// (TLS), sentinel:// or sentinel+tls://")
     return split
 
 
@@ -97,7 +110,8 @@ def _options(parts: list[SplitResult], scheme: str) -> dict[str, str]:
     if any(part.fragment for part in parts):
         raise ValueError("has a # in it; in a password it is written %23")
     options = dict(pair for part in parts for pair in parse_qsl(part.query, keep_blank_values=True))
-    allowed = {"db"} | (_SSL_OPTIONS if scheme == "rediss" else {"master_name"} if scheme == "sentinel" else set())
+    allowed = {"db"} | (_SSL_OPTIONS if scheme in _WITH_TLS else set())
+    allowed |= {"master_name"} if scheme in _OF_SENTINELS else set()
     for name in options:
         if name not in allowed:
             # redis-py would take any argument from here, time-outs and decoding included, and break our promises.
@@ -113,7 +127,7 @@ def _database(parts: list[SplitResult], option: str) -> int:
 
 
 def _master_name(name: str, scheme: str) -> str:
-    if scheme == "sentinel" and not name:
+    if scheme in _OF_SENTINELS and not name:
         raise ValueError("say which group the Sentinels watch: …/0?master_name=<name>")
     return name
 

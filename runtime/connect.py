@@ -49,7 +49,7 @@ class ServerFacts:
 
 
 def connect(url: str, *, name: str, blocking: bool = False) -> redis.Redis:
-    """Return a client for `redis://`, `rediss://` or a Sentinel group; nothing is connected before its first call.
+    """Return a client for a server or a Sentinel group, TLS or not; nothing is connected before its first call.
 
     `name` is shown by CLIENT LIST. A `blocking` client waits without end for an answer (BLPOP, pub/sub); any other
     gives up after 5 s. No call is ever sent twice. Raises ValueError when the URL can't be read.
@@ -71,13 +71,13 @@ def _connect(url: str, *, name: str, blocking: bool, client: Any, group: Any) ->
     options = _options(address, name=name, blocking=blocking)
     if client is redis_asyncio.Redis:
         options["retry"] = AsyncRetry(NoBackoff(), 0)
-    if address.scheme == "sentinel":
+    tls: dict[str, Any] = {"ssl": True, **dict(address.ssl)} if address.has_tls else {}
+    if address.is_sentinels:
         asking = {key: options[key] for key in ("protocol", "retry", "socket_connect_timeout", "socket_keepalive")}
-        sentinels = group(list(address.hosts), sentinel_kwargs={**asking, "socket_timeout": _SOCKET_TIMEOUT_S})
-        return sentinels.master_for(address.master_name, **options)
+        asking |= {**tls, "socket_timeout": _SOCKET_TIMEOUT_S}
+        return group(list(address.hosts), sentinel_kwargs=asking).master_for(address.master_name, **tls, **options)
     host, port = address.hosts[0]
-    tls: dict[str, Any] = dict(address.ssl)
-    return client(host=host, port=port, ssl=address.scheme == "rediss", **tls, **options)
+    return client(host=host, port=port, **tls, **options)
 
 
 def check_server(client: redis.Redis) -> ServerFacts:

@@ -15,7 +15,7 @@ from runtime import telemetry
 from runtime.embedded import EmbeddedServer
 from runtime.settings import Settings
 from worker import pool, transport
-from worker.broker import PatientAMQP, broker_of
+from worker.broker import PatientAMQP, broker_of, tls_of
 from worker.lifecycle import Lifecycle
 from worker.tasks import register
 
@@ -31,6 +31,7 @@ broker, broker_options = broker_of(url)
 app = Celery("headway", broker=broker, amqp=PatientAMQP)
 app.config_from_object("celeryconfig")
 app.conf.broker_transport_options = {**app.conf.broker_transport_options, **broker_options}
+app.conf.broker_use_ssl = tls_of(url)
 app.conf.task_queues = queues(settings.numbers)
 lifecycle = Lifecycle(settings, url)
 lifecycle.connect_signals()

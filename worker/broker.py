@@ -45,15 +45,24 @@ def broker_of(url: str) -> tuple[str, dict[str, Any]]:
     """Return kombu's URL and transport options for ours.
 
     kombu wants the name of a Sentinel group as an option, and user, password and database in each part of the list; TLS
-    options of a `rediss://` URL it reads from the URL itself. Raises ValueError when the URL can't be read.
+    options of a `rediss://` URL it reads from the URL itself, those of a Sentinel group it takes from `tls_of`. Raises
+    ValueError when the URL can't be read.
     """
     address = parse(url)
     waits = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": SOCKET_TIMEOUT_S}
     options: dict[str, Any] = {**waits, "socket_keepalive": True, "socket_keepalive_options": _keepalive()}
-    if address.scheme != "sentinel":
+    if not address.is_sentinels:
         return url, options
     parts = (f"sentinel://{_login(address)}{host}:{port}/{address.db}" for host, port in address.hosts)
-    return ";".join(parts), {**options, "master_name": address.master_name, "sentinel_kwargs": waits}
+    tls: dict[str, Any] = {"ssl": True, **dict(address.ssl)} if address.has_tls else {}
+    return ";".join(parts), {**options, "master_name": address.master_name, "sentinel_kwargs": {**waits, **tls}}
+
+
+def tls_of(url: str) -> dict[str, str | bool]:
+    """Return Celery's `broker_use_ssl`: how the servers behind Sentinels are spoken to; empty where the URL says it."""
+    address = parse(url)
+    # Never empty with TLS: kombu takes an empty one for none.
+    return {"ssl_cert_reqs": "required", **dict(address.ssl)} if address.is_sentinels and address.has_tls else {}
 
 
 def _keepalive() -> dict[int, int]:

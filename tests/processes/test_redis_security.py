@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from runtime.address import parse
 from runtime.connect import check_server, connect, wait_for_server
 from tests.harness.processes import ROOT, RunningProcess
 from tests.harness.servers import ThrowawayServer, find_binary, free_port
+from tests.harness.tls import make_certificates, tls_options
 from tests.harness.waiting import wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
@@ -62,16 +62,14 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     if binary is None:
         pytest.skip("no Redis or Valkey server")
     try:
-        _certificates(folder)
+        make_certificates(folder)
     except FileNotFoundError:
         pytest.skip("no openssl on PATH")
     port = free_port()
-    files = {"cert-file": "server.pem", "key-file": "server.key", "ca-cert-file": "ca.pem"}
-    options = {f"tls-{name}": str(folder / file) for name, file in files.items()}
     server = ThrowawayServer(
         binary,
         directory=folder / "server",
-        options={**options, "tls-port": str(port), "tls-auth-clients": "no", "acllog-max-len": "100"},
+        options={**tls_options(folder), "tls-port": str(port), "acllog-max-len": "100"},
     )
     try:
         server.start()
@@ -83,18 +81,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     yield Guarded(server, admin, port, folder / "ca.pem")
     admin.close()
     server.kill()
-
-
-def _certificates(folder: Path) -> None:
-    """Make an authority and a certificate for loopback."""
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
-    new = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-    for command in (
-        f"req -x509 {new} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
-        f"req {new} -keyout server.key -out server.csr -subj /CN=redis",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
-    ):
-        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True, timeout=60)
 
 
 def _call(url: str, token: str, body: object = None, *, method: str = "") -> Any:

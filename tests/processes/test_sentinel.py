@@ -10,19 +10,25 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis
 
 from headway.client import Client
 from headway.errors import BrokerUnavailable
 from headway.message import Message
 from runtime.connect import connect
+from scheduler import meter
+from tests.harness.picky import RECORDED
 from tests.harness.processes import RunningProcess
 from tests.harness.servers import ThrowawayServer, find_binary, free_port
+from tests.harness.tls import make_certificates, tls_options
 from tests.harness.waiting import wait_until
+from tests.processes.gateway_kit import Gateway
 from tests.processes.worker_kit import POOLS, SINK, SINK_READY, House
 
 pytestmark = pytest.mark.processes
@@ -35,13 +41,12 @@ FAILOVER = timedelta(seconds=30)
 class SentinelHouse(House):
     """A house whose server is a Sentinel group; `primary` and `replica` as they were at the start."""
 
-    def __init__(self, folder: Path, primary: ThrowawayServer, replica: ThrowawayServer, ports: list[int]) -> None:
+    def __init__(self, folder: Path, primary: ThrowawayServer, replica: ThrowawayServer, url: str) -> None:
         sink = self._stack = ExitStack()
         running = sink.enter_context(RunningProcess(SINK))
         super().__init__(folder, primary, running.wait_for_line(SINK_READY)[1])
         self.primary, self.replica = primary, replica
-        hosts = ";".join(f"sentinel://127.0.0.1:{port}" for port in ports)
-        self.url = f"{hosts}/0?master_name={GROUP}"
+        self.url = url
         self.redis.close()
         self.redis = connect(self.url, name="test")
 
@@ -51,13 +56,40 @@ class SentinelHouse(House):
         self._stack.close()
 
 
-def sentinel_at(binary: Path, folder: Path, port: int, primary: ThrowawayServer) -> RunningProcess:
-    """Start a Sentinel that watches the primary."""
+@dataclass(frozen=True)
+class Wire:
+    """How all speak with one another: `certificates` is the folder of those for TLS; None without."""
+
+    certificates: Path | None = None
+
+    def listening(self, port: int) -> dict[str, str]:
+        """What a server's configuration says, so that others reach it at `port`."""
+        if self.certificates is None:
+            return {}
+        return {**tls_options(self.certificates), "tls-replication": "yes", "tls-port": str(port)}
+
+    def port(self, server: ThrowawayServer) -> int:
+        """Where others reach a server."""
+        return int(server.options.get("tls-port", server.port))
+
+    def url(self, sentinels: list[int]) -> str:
+        """What HEADWAY_REDIS_URL says."""
+        scheme = "sentinel+tls" if self.certificates else "sentinel"
+        hosts = ";".join(f"{scheme}://127.0.0.1:{port}" for port in sentinels)
+        return f"{hosts}/0?master_name={GROUP}" + (
+            f"&ssl_ca_certs={self.certificates}/ca.pem" if self.certificates else ""
+        )
+
+
+def sentinel_at(binary: Path, folder: Path, port: int, watched: int, wire: Wire) -> RunningProcess:
+    """Start a Sentinel that watches the primary, which is `watched` at this port."""
     folder.mkdir(parents=True)
     file = folder / "sentinel.conf"
+    listening = wire.listening(port)
+    lines = [f"{name} {value}" for name, value in listening.items()] + [f"port {0 if listening else port}"]
     file.write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
-        f"sentinel monitor {GROUP} 127.0.0.1 {primary.port} 2\n"
+        "\n".join(lines) + f"\nbind 127.0.0.1\ndir {folder}\n"
+        f"sentinel monitor {GROUP} 127.0.0.1 {watched} 2\n"
         f"sentinel down-after-milliseconds {GROUP} 1000\n"
         f"sentinel failover-timeout {GROUP} 5000\n"
     )
@@ -67,16 +99,39 @@ def sentinel_at(binary: Path, folder: Path, port: int, primary: ThrowawayServer)
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[SentinelHouse]:
     """A primary, a replica, three Sentinels and a sink."""
+    with started(tmp_path, Wire()) as house:
+        yield house
+
+
+@pytest.fixture
+def secret_house(tmp_path: Path) -> Iterator[SentinelHouse]:
+    """The same; all of them speak TLS, with certificates of an authority of their own."""
+    try:
+        make_certificates(tmp_path)
+    except FileNotFoundError:
+        pytest.skip("no openssl on PATH")
+    with started(tmp_path, Wire(tmp_path)) as house:
+        yield house
+
+
+@contextmanager
+def started(tmp_path: Path, wire: Wire) -> Iterator[SentinelHouse]:
+    """Start everything, and wait until all know one another."""
     binary = find_binary()
     if binary is None:
         pytest.skip("no Redis or Valkey server")
     with ExitStack() as stack:
-        primary = ThrowawayServer(binary, directory=tmp_path / "one", options={"repl-diskless-sync-delay": "0"})
-        primary.start()
+        options = {"repl-diskless-sync-delay": "0", **wire.listening(free_port())}
+        primary = ThrowawayServer(binary, directory=tmp_path / "one", options=options)
+        try:
+            primary.start()
+        except AssertionError as problem:
+            if wire.certificates is None:
+                raise
+            pytest.skip(f"{binary.name} was built without TLS: {problem}")
         stack.callback(primary.kill)
-        replica = ThrowawayServer(
-            binary, directory=tmp_path / "two", options={"replicaof": f"127.0.0.1 {primary.port}"}
-        )
+        options = {"replicaof": f"127.0.0.1 {wire.port(primary)}", **wire.listening(free_port())}
+        replica = ThrowawayServer(binary, directory=tmp_path / "two", options=options)
         replica.start()
         stack.callback(replica.kill)
         with replica.client() as client:
@@ -87,7 +142,8 @@ def house(tmp_path: Path) -> Iterator[SentinelHouse]:
             )
         ports = [free_port() for _ in range(3)]
         sentinels = [
-            stack.enter_context(sentinel_at(binary, tmp_path / f"sentinel{port}", port, primary)) for port in ports
+            stack.enter_context(sentinel_at(binary, tmp_path / f"sentinel{port}", port, wire.port(primary), wire))
+            for port in ports
         ]
         for sentinel in sentinels:
             sentinel.wait_for_line(r"\+slave slave 127", timeout=FAILOVER)
@@ -96,7 +152,7 @@ def house(tmp_path: Path) -> Iterator[SentinelHouse]:
             description="Sentinels that know each other",
             timeout=FAILOVER,
         )
-        house = SentinelHouse(tmp_path / "house", primary, replica, ports)
+        house = SentinelHouse(tmp_path / "house", primary, replica, wire.url(ports))
         house.folder.mkdir()
         stack.callback(house.close)
         yield house
@@ -144,6 +200,30 @@ def test_a_failover_in_mid_drain(house: SentinelHouse, end: str, pool: str) -> N
     doubled = len(arrived) - len(set(arrived))
     # What left in the last moments before the primary died, and had not reached the replica, leaves again.
     assert doubled <= 20, f"{doubled} arrived twice"
+
+
+def test_a_failover_over_tls(secret_house: SentinelHouse) -> None:
+    """All is TLS with checked certificates: who doesn't know their authority, or speaks without, gets no answer."""
+    house, number = secret_house, secret_house.number()
+    stranger = connect(house.url.partition("&ssl_ca_certs")[0], name="stranger")
+    with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
+        stranger.ping()
+    plain = connect(house.url.partition("&ssl_ca_certs")[0].replace("sentinel+tls", "sentinel"), name="plain")
+    with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
+        plain.ping()
+    house.control(latency_ms=100)
+    env = {"HEADWAY_REDIS_URL": house.url, "HEADWAY_TPS": "40"}
+    with house.worker(number, pool="threads", concurrency=4, env=env) as worker:
+        worker.ready()
+        ids = house.push(number, 100)
+        wait_until(lambda: len(house.arrivals(ids)) >= 20, description="a drain", detail=worker.tail)
+        house.primary.kill()
+        later = push_until_taken(house, number)
+        house.redis.close()
+        house.all_are(later, "sent", within=FAILOVER)
+        with Gateway(house.url, number) as gateway:
+            assert gateway.hook(number, RECORDED) == (200, {})
+    assert meter.spent(connect(house.url, name="look"), number).inbound == 1
 
 
 def signal_to(server: ThrowawayServer, number: signal.Signals) -> None:

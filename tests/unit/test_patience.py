@@ -67,7 +67,7 @@ def test_celerys_connection_asks_at_least_every_two_seconds(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://127.0.0.1/0", "rediss://h/0", "sentinel://a;sentinel://b/1?master_name=m"]
+    "url", ["redis://127.0.0.1/0", "rediss://h/0", "sentinel://a;sentinel://b/1?master_name=m", "sentinel+tls://a?master_name=m"]
 )  # fmt: skip
 def test_no_wait_for_a_server_is_without_end(url: str) -> None:
     """Neither for the server nor for a Sentinel; a peer whose machine is gone is found out."""
