@@ -354,7 +354,7 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_NUMBER}:outbox:bytes", "string", False, "goes with the outbox that it measures"),
     KeySpec(r"headway:message:.+", "hash", True, "HEADWAY_RECORD_TTL after the last change"),
     KeySpec(r"headway:push:[0-9]+", "hash", True, "HEADWAY_RECORD_TTL after the push"),
-    KeySpec(r"headway:campaign:[0-9a-f]{12}", "hash", True, "as its messages' records"),
+    KeySpec(r"headway:campaign:[0-9a-f]+", "hash", True, "as its messages' records"),
     KeySpec(r"headway:campaign:of:[0-9a-f]{32}", "string", True, "as the campaign that it leads to"),
     KeySpec(r"headway:campaigns", "zset", True, "the campaigns that are known; as the last of them"),
     KeySpec(r"headway:suppression", "hash", False, "a person's decision holds until it is taken back"),

@@ -116,7 +116,9 @@ TRUSTED_PROXIES: Variable[tuple[parsing.Network, ...]] = Variable(
 CAMPAIGN_RECIPIENTS = Variable(
     "CAMPAIGN_RECIPIENTS", "10000", _whole(least="1", most="100000", unit="recipients"), 0, per_number=False
 )
-CAMPAIGN_UPLOAD = Variable("CAMPAIGN_UPLOAD", "5000", _whole(least="1", most="100000", unit="rows"), 0, per_number=False)
+CAMPAIGN_UPLOAD = Variable(
+    "CAMPAIGN_UPLOAD", "5000", _whole(least="1", most="100000", unit="rows"), 0, per_number=False
+)
 CAMPAIGN_BYTES = Variable(
     "CAMPAIGN_BYTES", "10485760", _whole(least="1024", most="104857600", unit="bytes"), 0, per_number=False
 )
