@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 import redis as redis_py
@@ -12,12 +15,16 @@ from rich.console import Console
 from console import paint
 from delivery.records import look_up
 from delivery.states import State
+from gateway import shards_seen
 from gateway.app import build
+from gateway.shards_seen import ShardsSeen
 from headway import MessageClass, keys
 from headway.client import Client
+from headway.errors import BrokerUnavailable
 from headway.message import Message
+from runtime.clock import FakeClock
 from runtime.scripts import run_all
-from runtime.settings import Settings
+from runtime.settings import NumberSettings, Settings
 from scheduler import control, figures, leases, meter, shards
 from scheduler.rules import rules_of
 from tests.harness.asgi import Door
@@ -31,16 +38,16 @@ PEOPLE = [f"3933312345{index:02d}" for index in range(20)]
 
 
 class Town:
-    """A gateway of a number with four shards."""
+    """A gateway of a number with four shards, or with as many as its own environment gives it."""
 
-    def __init__(self, redis: redis_py.Redis, url: str) -> None:
+    def __init__(self, redis: redis_py.Redis, url: str, *, ours: int = 4) -> None:
         self.redis: Any = redis
         self.settings = Settings.from_env(
             {
                 "HEADWAY_NUMBERS": NUMBER,
                 "HEADWAY_HOME": throwaway_home(),
                 "HEADWAY_API_TOKENS": "t",
-                "HEADWAY_SHARDS": "4",
+                "HEADWAY_SHARDS": str(ours),
                 "HEADWAY_TPS": "20",
                 "HEADWAY_WEBHOOK_KEY": "off",
             }
@@ -145,6 +152,49 @@ def test_a_gateway_follows_what_its_workers_agree_on(redis: redis_py.Redis, serv
         with town.door:
             town.come_in(*(inbound(unique__id=index, number=to) for index, to in enumerate(PEOPLE)))
         assert town.spent("inbound") == expected(PEOPLE, agreed or 4)
+
+
+def test_a_gateway_that_was_told_of_no_shards_follows_its_workers_too(
+    redis: redis_py.Redis, server: ThrowawayServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its first webhook on, loudly; and again when they agree on another number, without a restart."""
+    monkeypatch.setattr(shards_seen, "LOOK_EVERY_US", 0)
+    town = Town(redis, server.url, ours=1)
+    town.start_worker(4)
+    with town.door:
+        town.come_in(*(inbound(unique__id=index, number=to) for index, to in enumerate(PEOPLE)))
+        assert town.spent("inbound") == expected(PEOPLE)
+        town.start_worker(2)
+        town.come_in(*(inbound(unique__id=100 + index, number=to) for index, to in enumerate(PEOPLE)))
+        assert town.spent("inbound") == {**expected(PEOPLE), **expected(PEOPLE, 2)}
+    said = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    assert [(one["ours"], one["fewest"]) for one in said if one["event"] == "shards_differ"] == [(1, 4), (1, 2)]
+
+
+def test_a_look_is_a_second_old_at_the_most_while_things_come_in() -> None:
+    """One question a second, however many ask; nobody waits for it but who comes first after a pause."""
+
+    async def run() -> None:
+        clock = FakeClock()
+        commit = Mock()
+        commit.run = AsyncMock(side_effect=[4, 2, BrokerUnavailable("away"), 8])
+        seen = ShardsSeen(commit, {NUMBER: rules_of(settings_of(), lease_ttl_ms=1)}, clock=clock)
+        assert await asyncio.gather(*(seen.of(NUMBER) for _ in range(5))) == [4] * 5
+        clock.advance(timedelta(milliseconds=999))
+        assert (await seen.of(NUMBER), commit.run.await_count) == (4, 1)
+        clock.advance(timedelta(milliseconds=1))
+        assert await seen.of(NUMBER) == 4
+        await asyncio.sleep(0)
+        assert await seen.of(NUMBER) == 2
+        clock.advance(timedelta(seconds=60))
+        assert [await seen.of(NUMBER), await seen.of(NUMBER)] == [2, 8]
+
+    asyncio.run(run())
+
+
+def settings_of() -> NumberSettings:
+    """Return a number's settings with nothing set."""
+    return Settings.from_env({}).number(NUMBER)
 
 
 def test_figures_show_each_shard_and_the_sum(town: Town) -> None:
