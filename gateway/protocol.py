@@ -24,7 +24,13 @@ BODY_PATIENCE_S: Final = 30.0
 #: Seconds that a caller may leave an answer unread once more of it waits than the transport holds.
 ANSWER_PATIENCE_S: Final = 30.0
 
+#: Bytes, and seconds, that are still read and thrown away once a head was too long: who is not read any more while it
+#: writes gets a reset, and never sees why.
+UNHEARD_LIMIT: Final = 4 * HEAD_LIMIT
+UNHEARD_S: Final = 2.0
+
 _BODY = -1
+_TOO_LONG: Final = f"the head of the request is longer than {HEAD_LIMIT} bytes"
 _NO_HTTP: Final = "what came in is no HTTP/1.1 request that can be read"
 _TOO_SLOW: Final = "the request came in too slowly"
 
@@ -40,6 +46,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _head = 0
     _impatience: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    #: How many bytes are still thrown away; None while everything is heard.
+    _unheard: int | None = None
     #: What is told once all that came in whole is answered.
     _refusal: tuple[HTTPStatus, str] | None = None
     #: uvicorn sets it when a head begins.
@@ -68,10 +76,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what comes in before the head is complete, and wait for the rest of a request only so long."""
+        if self._unheard is not None:
+            self._unheard -= len(data)
+            if self._unheard < 0:
+                self.transport.abort()
+            return
         if self._head >= 0:
             self._head += len(data)
             if self._head > HEAD_LIMIT:
-                self.transport.close()
+                self._unheard = UNHEARD_LIMIT
+                self._be_patient()
+                self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LONG)
                 return
         super().data_received(data)
         if self._head and self._impatience is None:
@@ -127,12 +142,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(status, said)
 
     def _refuse(self, status: HTTPStatus, said: str) -> None:
-        """Answer before any handler has, and close."""
+        """Answer before any handler has, and close; after a head that was too long, once the caller has heard it."""
         told, media_type = shaped(self.url.decode("latin-1"), status, said)
         body = json.dumps(told, separators=(",", ":"))
         head = f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: {media_type}\r\ncontent-length: {len(body)}"
         self.transport.write(f"{head}\r\nconnection: close\r\n\r\n{body}".encode("ascii"))
-        self.transport.close()
+        if self._unheard is None:
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+            self._impatience = self.loop.call_later(UNHEARD_S, self.transport.abort)
 
     def _is_read(self) -> None:
         if self._unread is not None:
@@ -170,6 +189,11 @@ class _Corked:
         else:
             self._held = data
             self._loop.call_soon(self._flush)
+
+    def write_eof(self) -> None:
+        """Say that nothing more comes, once everything has left."""
+        self._flush()
+        self._transport.write_eof()
 
     def close(self) -> None:
         """Close once everything has left."""

@@ -73,6 +73,30 @@ def test_a_header_without_end_is_cut_off() -> None:
     assert asyncio.run(scenario()) < 32 * HEAD_LIMIT
 
 
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize(
+    ("path", "media_type"), [("/api/v2/push", "application/json"), ("/v1/numbers", "application/problem+json")]
+)
+def test_a_head_that_is_too_long_hears_so(before: int, path: str, media_type: str) -> None:
+    """Also when all of it was sent before anything was read, and behind the answers to what came in whole."""
+
+    async def scenario() -> bytes:
+        async with _Served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 3\r\n\r\nabc" * before)
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nX-a: ".encode() + b"a" * (3 * HEAD_LIMIT) + b"\r\n\r\n")
+            await asyncio.wait_for(writer.drain(), 5)
+            answers = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            return answers
+
+    answers = asyncio.run(scenario())
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200"] * before + [b"431"]
+    head, _, body = answers[answers.index(b"HTTP/1.1 431") :].partition(b"\r\n\r\n")
+    assert f"content-type: {media_type}\r\n".encode() in head
+    assert json.loads(body)["status"] == 431
+
+
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "first", [b"", b"POST / HTTP/1.1\r\nHost:", b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\nxPOST /"]
