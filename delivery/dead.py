@@ -141,7 +141,8 @@ def decide(
     """
     number = keys.number_of_unit(unit)
     names = [
-        *keys.lanes(unit), keys.kept(unit), keys.dead(unit), keys.uncertain(unit), *map(keys.record, message_ids),
+        *keys.lanes(unit), keys.kept(unit), keys.dead(unit), keys.uncertain(unit), keys.heads(unit), keys.lines(unit),
+        *map(keys.record, message_ids),
     ]  # fmt: skip
     args: list[scripts.Argument] = [
         "" if now_us is None else now_us, unit, record_ttl_s, verb.value, by, keys.doorbell(number), number,

@@ -49,13 +49,14 @@ def resolve(
 ) -> Call:
     """Build the call that does for these messages of a unit what their classes say. Safe to run twice."""
     names = [
-        *keys.lanes(unit), keys.kept(unit), keys.uncertain(unit), keys.settings(unit), *map(keys.record, message_ids),
+        *keys.lanes(unit), keys.kept(unit), keys.uncertain(unit), keys.settings(unit), keys.heads(unit),
+        keys.lines(unit), *map(keys.record, message_ids),
     ]  # fmt: skip
     by_step = json.dumps({str(class_.priority): what for class_, what in policy.uncertain.items()})
     retry_ms = policy.retry_for // timedelta(milliseconds=1)
     args: list[scripts.Argument] = [
         "" if now_us is None else now_us, unit, record_ttl_s, *_patience(policy), MOST_ATTEMPTS, retry_ms, by_step,
-        *message_ids,
+        keys.doorbell(keys.number_of_unit(unit)), *message_ids,
     ]  # fmt: skip
     return Call(scripts.load("delivery", "resolve"), names, args)
 

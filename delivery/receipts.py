@@ -92,9 +92,10 @@ def receipts(number: str, rows: Sequence[Receipt], *, record_ttl_s: int, now_us:
     """
     names = [
         keys.leased(number), keys.kept(number), keys.uncertain(number), keys.echo(number), keys.dead(number),
-        keys.deferred(number), keys.cancelled(number),
+        keys.deferred(number), keys.cancelled(number), *keys.lanes(number), keys.heads(number), keys.lines(number),
     ]  # fmt: skip
     args: list[scripts.Argument] = ["" if now_us is None else now_us, number, record_ttl_s, _FROM]
+    args.append(keys.doorbell(keys.number_of_unit(number)))
     for row in rows:
         message_id, provider_id = row.message_id, storable(row.provider_id)
         if message_id:

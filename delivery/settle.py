@@ -90,12 +90,13 @@ def settle(
     names = [
         *keys.lanes(number), keys.meter(number), keys.window(number), keys.leases(number), keys.deadlines(number),
         keys.leased(number), keys.kept(number), keys.deferred(number), keys.uncertain(number), keys.dead(number),
-        keys.cancelled(number), *(keys.record(row.message_id) for row in rows),
+        keys.cancelled(number), keys.heads(number), keys.lines(number),
+        *(keys.record(row.message_id) for row in rows),
         *(keys.sent(number, storable(row.provider_id)) for row in rows if row.provider_id),
     ]  # fmt: skip
     time = "" if now_us is None else now_us
     args: list[scripts.Argument] = [time, lease_id, number, record_ttl_s, _FROM, MOST_ATTEMPTS]
-    args.append(retry_for // timedelta(milliseconds=1))
+    args += [retry_for // timedelta(milliseconds=1), keys.doorbell(keys.number_of_unit(number))]
     for row in rows:
         args += row.arguments()
     return Call(scripts.load("delivery", "settle"), names, args)
@@ -122,10 +123,11 @@ def end(
     names = [
         *keys.lanes(number), keys.meter(number), keys.window(number), keys.leases(number), keys.deadlines(number),
         keys.leased(number), keys.kept(number), keys.uncertain(number), keys.cancelled(number),
-        *(keys.record(row) for row in message_ids),
+        keys.heads(number), keys.lines(number), *(keys.record(row) for row in message_ids),
     ]  # fmt: skip
     time = "" if now_us is None else now_us
-    args = [time, lease_id, number, record_ttl_s, when.value, why[:REASON_CHARACTERS], *message_ids]
+    bell = keys.doorbell(keys.number_of_unit(number))
+    args = [time, lease_id, number, record_ttl_s, when.value, why[:REASON_CHARACTERS], bell, *message_ids]
     return Call(scripts.load("delivery", "end_lease"), names, args)
 
 

@@ -4,10 +4,11 @@
 -- the provider may have them, unless a receipt has told what became of them. Running it again changes nothing.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] meter (hash)   KEYS[6] window (zset, TTL)
 -- KEYS[7] leases (hash)   KEYS[8] deadlines (zset)   KEYS[9] leased (hash)   KEYS[10] kept (hash)
--- KEYS[11] uncertain (zset)   KEYS[12] cancelled (zset, TTL)   KEYS[13..] record of each row (hash, TTL)
+-- KEYS[11] uncertain (zset)   KEYS[12] cancelled (zset, TTL)   KEYS[13] heads (hash)   KEYS[14] lines (zset)
+-- KEYS[15..] record of each row (hash, TTL)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] number   ARGV[4] time to live of a record (s)
 -- ARGV[5] when: `expired` (only past its deadline), `unbegun` (only if it had not begun) or `ended`
--- ARGV[6] why, for the record   ARGV[7..] message ids, as the records
+-- ARGV[6] why, for the record   ARGV[7] doorbell (channel)   ARGV[8..] message ids, as the records
 -- reply: {'gone'}, {'held'} (not so), {'returned', rows} or {'uncertain', rows}
 -- @include now_us
 -- @include int
@@ -18,6 +19,7 @@
 -- @include refund
 -- @include noted
 -- @include remember
+-- @include free
 local now = now_us(ARGV[1])
 local lease = get_lease(KEYS[7], ARGV[2])
 if not lease then
@@ -27,9 +29,10 @@ elseif ARGV[5] == 'expired' and tonumber(redis.call('ZSCORE', KEYS[8], lease.id)
   return { 'held' }
 end
 local record_of, class_of = {}, { ['0'] = 'urgent', ['3'] = 'high', ['6'] = 'normal', ['9'] = 'bulk' }
-for i = 7, #ARGV do
-  record_of[ARGV[i]] = KEYS[i + 6]
+for i = 8, #ARGV do
+  record_of[ARGV[i]] = KEYS[i + 7]
 end
+local way = { heads = KEYS[13], lines = KEYS[14], kept = KEYS[10], lanes = lanes_by_step() }
 local back, unknown, unspent = {}, {}, 0
 for _, row in ipairs(rows_of(lease)) do
   assert(record_of[row[1]], 'end_lease: name the record of each row that the lease holds')
@@ -55,11 +58,14 @@ for _, row in ipairs(unknown) do
       redis.call('ZADD', KEYS[11], int(now / 1000), id)
       local entry = { at_ms = math.floor(now / 1000), state = state, attempts = attempts, reason = ARGV[6] }
       redis.call('HSET', record, 'reason', ARGV[6], 'history', remember(found[2], entry))
+    elseif row[4] then
+      free(way, step .. ':' .. row[4], id)
     end
     redis.call('EXPIRE', record, ARGV[4])
   end
 end
 refund(KEYS[5], KEYS[6], lease, unspent)
-hand_back(lanes_by_step(), KEYS[9], back)
+hand_back(way.lanes, KEYS[9], back)
+ring(way, ARGV[7], ARGV[3])
 drop_lease(KEYS[7], KEYS[8], lease.id)
 return #unknown > 0 and { 'uncertain', #unknown } or { 'returned', #back }

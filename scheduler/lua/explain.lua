@@ -55,6 +55,7 @@ for i, class in ipairs(classes(ARGV[11], a)) do
   if fits >= 1 then
     ends, because = 0, ''
   end
-  reply[#reply + 1] = { redis.call('LLEN', KEYS[i]), fits, ends, because, int(class.interval) }
+  local behind = redis.call('ZLEXCOUNT', KEYS[25], '[' .. class.step .. ':', '(' .. class.step .. ';')
+  reply[#reply + 1] = { redis.call('LLEN', KEYS[i]) + behind, fits, ends, because, int(class.interval) }
 end
 return reply

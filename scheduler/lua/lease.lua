@@ -8,7 +8,9 @@
 -- KEYS[14] throttle (hash, TTL)   KEYS[15] the account's requests   KEYS[16] those of them that went alone
 -- KEYS[17] units that want requests (three zsets, TTL)   KEYS[18] forecast (string, TTL)
 -- KEYS[19] cancelled (zset, TTL)   KEYS[20] marks (hash)   KEYS[21] held (hash), and its lists (`<held>:<mark>:<step>`)
--- KEYS[22] changes (list)   KEYS[23] dead (zset); and the records (hash, TTL) of rows that a mark drops or looks at
+-- KEYS[22] changes (list)   KEYS[23] dead (zset)   KEYS[24] heads (hash)   KEYS[25] lines (zset)
+-- KEYS[26] due (hash, and lists `<due>:<step>`)   KEYS[27] resting (zset, TTL, and hashes `<resting>:0|1`, TTL)
+-- KEYS[28] capped (hashes `<capped>:0|1`, TTL); and the records (hash, TTL) of rows that a mark or a cap looks at
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
 -- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
 -- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] the class table (include/classes.lua)
@@ -16,6 +18,7 @@
 -- ARGV[13] receipts that single sends bring   ARGV[14] receipts that use the allocation (comma lists)
 -- ARGV[15] are receipts told: on or off   ARGV[16] calm (ppm of TPS)
 -- ARGV[17] fields that rows of one lease agree on (comma list)   ARGV[18] a record's key without its id
+-- ARGV[19] expiry, quiet hours and caps (JSON, or empty)   ARGV[20] loop guard (both: include/holds.lua)
 -- reply: {'grant', now, deadline, charged, when to ask again or 0 (when the doorbell rings), then per row: id, step, verdict, body}
 --        {'wait', now, until or 0, because: window|debt|forecast|pace|quota|throttled|in flight|held|empty|again}
 --        {'refuse', now, 'paused'}
@@ -40,6 +43,9 @@
 -- @include unmark
 -- @include classes
 -- @include room
+-- @include order
+-- @include defer
+-- @include holds
 -- @include take
 -- @include measure
 -- @include turn
@@ -59,7 +65,7 @@ if shut then
   return shut
 end
 local lanes = lanes_by_step()
-promote(KEYS[12], KEYS[13], lanes, now)
+local more = promote(KEYS[12], KEYS[13], KEYS[26], lanes, now)
 local marks = marks_of(KEYS[20], KEYS[21], now)
 unmark(marks)
 local m = measured(a, now)
@@ -67,15 +73,17 @@ owe(m, now)
 local t = {
   max_rows = tonumber(ARGV[9]), max_bytes = tonumber(ARGV[10]), shape_fields = fields, leased = KEYS[11],
   deferred = KEYS[12], kept = KEYS[13], rows = {}, held = {}, reply = {}, trims = {}, seen = {}, met = {},
-  taken = 0, groups = 0, members = 0, bytes = 0, moved = bring_back(marks, lanes, KEYS[13]), look = m.quota ~= nil,
+  taken = 0, groups = 0, members = 0, bytes = 0, moved = bring_back(marks, lanes, KEYS[13]) + (more and 1 or 0), look = m.quota ~= nil,
   cancelled = marked(KEYS[19]), marks = marks, record = ARGV[18],
+  heads = redis.call('EXISTS', KEYS[24]) == 1, mine = {}, gone = {},
+  due = redis.call('EXISTS', KEYS[26]) == 1 and KEYS[26], holds = holds_of(ARGV[19], ARGV[20], now), expires = math.huge,
 }
 local wait = { 0, 'empty' }
 for i, class in ipairs(classes(ARGV[11], a)) do
   if redis.call('EXISTS', KEYS[i]) == 1 and not closed(marks, class.step, wait) then
     local fits, ends, because = room(KEYS[8], now, m, class)
     local before_lane = t.taken
-    local open = take({ key = KEYS[i], step = class.step, groups = groups_wait(m, class, now) }, lanes, now, t, fits)
+    local open = take({ key = KEYS[i], step = class.step, order = class.order, groups = groups_wait(m, class, now) }, lanes, now, t, fits)
     spend(m, t.taken - before_lane, class)
     if not open then
       if t.taken > before_lane then

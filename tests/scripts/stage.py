@@ -219,6 +219,7 @@ def everything(redis: Any) -> dict[bytes, Any]:
 
 
 def include(redis: Any, room: str, name: str, expression: str, *args: str) -> Any:
-    """Evaluate a Lua expression with one include of a room in reach; ARGV are `args`."""
-    source = (resources.files(room) / "lua" / "include" / f"{name}.lua").read_text()
+    """Evaluate a Lua expression with one include of a room, or one that rooms share, in reach; ARGV are `args`."""
+    own = resources.files(room) / "lua" / "include" / f"{name}.lua"
+    source = (own if own.is_file() else resources.files("runtime") / "lua" / f"{name}.lua").read_text()
     return redis.eval(f"{source}\nreturn {expression}", 0, *args)

@@ -1,4 +1,8 @@
 -- These work on the KEYS and ARGV of receipts.lua: what does a receipt change?
+local way = {
+  heads = KEYS[12], lines = KEYS[13], kept = KEYS[2],
+  lanes = { ['0'] = KEYS[8], ['3'] = KEYS[9], ['6'] = KEYS[10], ['9'] = KEYS[11] },
+}
 
 -- known(receipt, found, now_ms): what a receipt of a message means that isn't at its end: 'state' when the record says so
 -- from now on, 'receipt' when it is noted for the settle that is to come, nil when it changes nothing.
@@ -11,9 +15,12 @@ local function known(receipt, found, now_ms)
     return 'receipt'
   elseif receipt.state == 'failed' then
     return redis.call('HEXISTS', KEYS[1], receipt.id) == 1 and 'receipt' or nil
-  elseif withdraw(receipt.id, KEYS[6], KEYS[2], KEYS[7], now_ms, ARGV[3]) then
+  end
+  local marked, held = withdraw(receipt.id, KEYS[6], KEYS[2], KEYS[7], now_ms, ARGV[3])
+  if marked then
     redis.call('HSET', receipt.record, 'receipt', receipt.state) -- for the settle of whoever has it by now
   end
+  free_kept(way, receipt.id, held)
   return 'state'
 end
 
@@ -27,7 +34,7 @@ local function apply(receipt, found, from, now_ms)
   end
   redis.call('HSET', record, field, state, 'number', ARGV[2], 'changed_ms', now_ms)
   if found.state == 'uncertain' or found.state == 'dead' then
-    unkeep(receipt.id, KEYS[2], found.state == 'dead' and KEYS[5] or KEYS[3])
+    free_kept(way, receipt.id, unkeep(receipt.id, KEYS[2], found.state == 'dead' and KEYS[5] or KEYS[3]))
     redis.call('HDEL', record, 'code', 'reason')
   elseif field == 'state' and found.noted then
     redis.call('HSET', record, 'receipt', state)

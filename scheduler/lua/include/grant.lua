@@ -1,13 +1,12 @@
 -- @include owe
+-- @include order
 -- What a lease ends with: these work on the KEYS and ARGV of lease.lua.
 
 local function trim(t)
   for _, lane in ipairs(t.trims) do
-    redis.call('LTRIM', lane[1], 0, -1 - lane[2])
-    for i = #lane[3], 1, -1 do
-      redis.call('RPUSH', lane[1], lane[3][i]) -- what was set aside, as it was
-    end
+    trim_lane(t, lane)
   end
+  go_on(t)
 end
 
 -- next_ask(t, wait, now): when to ask again: at once when something was moved or deferred; 0: when the doorbell rings. No
@@ -40,11 +39,16 @@ end
 local function grant(t, m, wait, now)
   local id, deadline = ARGV[2], now + tonumber(ARGV[4])
   redis.call('HSET', KEYS[11], unpack(t.held))
+  go_ahead(t)
   put_lease(KEYS[9], {
     id = id, holder = ARGV[3], state = 'leased', at = int(now), charged = t.taken, group = t.groups > 0 or nil, rows_json = cjson.encode(t.rows),
+    expires = t.expires < math.huge and int(t.expires) or nil, capped = t.holds and t.holds.dropped or nil,
     quota = t.taken > 0 and requested(m.quota, id, now) or nil,
   })
   redis.call('ZADD', KEYS[10], int(deadline), id)
+  if t.holds then
+    note_leaving(t.holds)
+  end
   if t.taken > 0 then
     charge(KEYS[7], KEYS[8], now, m.behind - t.taken * 1000000, id, t.taken, m.window_us)
     redis.call('HSET', KEYS[7], 'window', m.spent, 'pace_at', int(m.pace_at), 'floor_at', int(m.floor_at))
@@ -66,7 +70,7 @@ local function granted_before(lease, fields, now)
     if envelope then
       local read, row = pcall(facts, envelope, fields)
       local sends = entry[2] == 1
-      local verdict = sends and 'send' or (read and not row.refused) and 'expired'
+      local verdict = sends and 'send' or lease.capped and lease.capped[entry[1]] or (read and not row.refused) and 'expired'
         or 'refused: ' .. (read and row.refused or 'unreadable')
       for _, part in ipairs({ entry[1], entry[3], verdict, read and row.body or 'null' }) do
         reply[#reply + 1] = part

@@ -1,10 +1,21 @@
 -- take(lane, lanes, now, t, room): move rows from the head of a lane into the lease that `t` builds; false: it is closed.
 -- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, cancelled, rows, held, reply, seen, met, taken, bytes, moved}
+-- In a class with order a row whose recipient has another one ahead of it goes behind that: include/order.lua.
 -- A lease is of one shape and has no recipient twice, so the first row that differs closes it and stays where it is. Where
 -- the provider takes few requests (t.look), it is set aside instead, and with it whatever goes to the same recipient: the
 -- rows behind it may fill the request. The next lease begins with what was set aside: it is at the head again.
 -- Rows looked at beyond those that may leave: expired and refused ones go without room, and those that a mark takes.
-local SKIPS, LOOK, MARKED = 8, 100, 150
+local SKIPS, LOOK, MARKED, MOVES = 8, 100, 150, 250
+-- trim_lane(t, trim): rows of a lane are gone from its head, but for those that were set aside; they are as they were.
+local function trim_lane(t, trim)
+  redis.call('LTRIM', trim[1], 0, -1 - trim[2])
+  for i = #trim[3], 1, -1 do
+    redis.call('RPUSH', trim[1], trim[3][i])
+  end
+  if t.due and passed(t.due, trim[1]:match('\22(%d)$') or '0', trim[2] - #trim[3]) then
+    t.moved = t.moved + 1
+  end
+end
 -- marked(cancelled): its key, or false when no row is marked there.
 local function marked(cancelled)
   return redis.call('EXISTS', cancelled) == 1 and cancelled
@@ -16,26 +27,36 @@ local function judge(t, raw, step, now)
   end
   row.verdict = row.refused and 'refused: ' .. row.refused or (row.expires <= now and 'expired') or 'send'
   row.step = row.step or step
+  if t.holds and row.verdict == 'send' and row.step == step then
+    hold_row(t.holds, row, now)
+  end
   return row
 end
-local function joins(t, row, raw, sends)
+local function joins(t, row, raw, sends, ahead)
   if sends and row.members then
     t.groups, t.members = t.groups + 1, t.members + row.members
   end
+  if sends then
+    t.expires = math.min(t.expires, row.expires)
+  end
+  if t.holds then
+    leaving(t, row, sends)
+  end
   t.bytes, t.seen[row.id] = t.bytes + #row.body, true
-  t.rows[#t.rows + 1] = { row.id, sends and 1 or 0, row.step }
+  t.rows[#t.rows + 1] = { row.id, sends and 1 or 0, row.step, ahead }
   t.held[#t.held + 1], t.held[#t.held + 2] = row.id, raw
   local n, reply = #t.reply, t.reply
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = row.id, row.step, row.verdict, row.body
 end
-local function take(lane, lanes, now, t, room)
+local take
+function take(lane, lanes, now, t, room)
   local look, aside = t.look and room >= 1 and LOOK or 0, {}
   local want = math.min(t.max_rows - #t.rows, room + SKIPS + (t.marks and MARKED or 0)) + look
   if want < 1 then
     return false -- the lease is full
   end
   local raws = redis.call('LRANGE', lane.key, -want, -1)
-  local gone, open, any_kept = 0, true, redis.call('EXISTS', t.kept) == 1
+  local gone, open, any_kept, moved_before = 0, true, redis.call('EXISTS', t.kept) == 1, t.moved
   for i = #raws, 1, -1 do
     local raw = raws[i]
     local row = judge(t, raw, lane.step, now)
@@ -44,14 +65,18 @@ local function take(lane, lanes, now, t, room)
       t.moved = t.moved + 1 -- the same id twice is one message
     elseif t.cancelled and redis.call('ZREM', t.cancelled, row.id) == 1 then
       t.moved = t.moved + 1 -- it was sent after all, or somebody took it back: its record says so
+      dropped(t, row)
     elseif t.marks and heeded(t, row, raw, now) then
       t.moved, any_kept = t.moved + 1, true
+      dropped(t, row)
     elseif row.step ~= lane.step then
       redis.call('LPUSH', lanes[row.step], raw)
       t.moved = t.moved + 1
     elseif row.verdict == 'send' and row.not_before > now then
       redis.call('HSET', t.kept, row.id, row.step .. raw)
-      redis.call('ZADD', t.deferred, int(math.ceil(row.not_before / 1000)), row.id)
+      defer(t.deferred, row.id, row.not_before)
+      t.moved, any_kept = t.moved + 1, true
+    elseif lane.order and row.verdict == 'send' and room >= 1 and t.met[row.to] ~= 'aside' and stands_behind(t, row, raw) then
       t.moved, any_kept = t.moved + 1, true
     else
       local sends = row.verdict == 'send'
@@ -64,17 +89,21 @@ local function take(lane, lanes, now, t, room)
         break
       end
       if apart then
-        aside[#aside + 1], t.met[row.to] = raw, true
+        aside[#aside + 1], t.met[row.to] = raw, 'aside'
       elseif sends then
         t.taken, room, t.shape, t.met[row.to] = t.taken + 1, room - 1, row.shape, true
       end
       if not apart then
-        joins(t, row, raw, sends)
+        joins(t, row, raw, sends, heads(t, row, sends, lane.order))
       end
     end
     gone = gone + 1
   end
-  if gone > 0 then
+  if gone == want and t.moved - moved_before == gone and t.moved < MOVES then
+    -- Nothing but rows that go elsewhere: on to what is behind them.
+    trim_lane(t, { lane.key, gone, aside })
+    return take(lane, lanes, now, t, room)
+  elseif gone > 0 then
     t.trims[#t.trims + 1] = { lane.key, gone, aside }
   end
   -- What wasn't looked at may be urgent: a lower class doesn't pass it.
