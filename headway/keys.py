@@ -108,6 +108,25 @@ def deferred(unit: str) -> str:
     return f"headway:{unit}:deferred"
 
 
+def due(unit: str) -> str:
+    """Hash: priority step -> how many messages whose time has come are still at the front of their lane; beside it the
+    lists `<due>:<step>` of the ids that come after these.
+    """
+    return f"headway:{unit}:due"
+
+
+def resting(unit: str) -> str:
+    """Sorted set: digest of a contact and a text, by the millisecond until when one more send would be too much; `rest
+    <digest>`: until when the contact rests from it. Beside it the hashes `<resting>:0|1`: the last sends of each.
+    """
+    return f"headway:{number_of_unit(unit)}:resting"
+
+
+def capped(unit: str) -> str:
+    r"""Base of two hashes, `<capped>:0` and `:1`: `<what is capped>\n<contact>` -> its last sends."""
+    return f"headway:{number_of_unit(unit)}:capped"
+
+
 def uncertain(unit: str) -> str:
     """Sorted set: message id by the millisecond since when nobody knows; below 0: the same, of rows that are held for a
     person.
@@ -332,6 +351,11 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_UNIT}:deadlines", "zset", False, "goes with the leases it tells of"),
     KeySpec(rf"headway:{_UNIT}:leased", "hash", False, _MESSAGES),
     KeySpec(rf"headway:{_UNIT}:deferred", "zset", False, _MESSAGES),
+    KeySpec(rf"headway:{_UNIT}:due", "hash", False, "goes with the messages that it counts"),
+    KeySpec(rf"headway:{_UNIT}:due:[0369]", "list", False, _MESSAGES),
+    KeySpec(rf"headway:{_NUMBER}:resting", "zset", True, "the loop guard's window, and a minute"),
+    KeySpec(rf"headway:{_NUMBER}:resting:[01]", "hash", True, "twice the loop guard's window, and a minute"),
+    KeySpec(rf"headway:{_NUMBER}:capped:[01]", "hash", True, "twice the longest window of a cap, and a minute"),
     KeySpec(rf"headway:{_UNIT}:uncertain", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_UNIT}:dead", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_UNIT}:kept", "hash", False, _MESSAGES),

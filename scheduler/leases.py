@@ -16,6 +16,7 @@ from priorities import table
 from runtime import scripts
 from runtime.scripts import Call
 from scheduler.ahead import foresight
+from scheduler.caps import holds
 from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wait
 from scheduler.rules import NumberRules
 
@@ -45,7 +46,7 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
         *keys.lanes(n), keys.settings(n), keys.declared(n), keys.meter(n), keys.window(n), keys.leases(n),
         keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n), keys.throttle(n), *request_logs(rules),
         keys.forecast(n), keys.cancelled(n), keys.marks(n), keys.held(n), keys.changes(n), keys.dead(n),
-        keys.heads(n), keys.lines(n),
+        keys.heads(n), keys.lines(n), keys.due(n), keys.resting(n), keys.capped(n),
     ]  # fmt: skip
     quota = rules.quota
     args = [
@@ -53,9 +54,15 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
         rules.in_flight, rules.max_rows, rules.max_bytes,
         table.as_argument(rules.floor_ppm, order=rules.order, shares=rules.shares),
         quota.per_minute if quota else "", *foresight(rules), rules.calm_ppm, ",".join(rules.shape_fields),
-        keys.record(""),
+        keys.record(""), *holds(rules, now_us),
     ]  # fmt: skip
     return Call(scripts.load("scheduler", "lease"), names, args)
+
+
+def again(call: Call, lease_id: str) -> Call:
+    """Build the call that asks for another lease by the same rules, from one that `lease` built."""
+    now_us, _, *others = call.args
+    return Call(call.script, call.keys, [now_us, lease_id, *others])
 
 
 def decision(reply: Any) -> Decision:
@@ -100,7 +107,7 @@ def sweep(numbers: Sequence[str], *, now_us: int | None = None) -> Call:
     whether the server's clock was set back so far that lost ones would not be found soon (4).
     """
     names = [
-        name for n in numbers for name in (*keys.lanes(n), keys.deferred(n), keys.deadlines(n))
+        name for n in numbers for name in (*keys.lanes(n), keys.deferred(n), keys.deadlines(n), keys.due(n))
     ]  # fmt: skip
     return Call(scripts.load("scheduler", "sweep"), names, [_time(now_us)])
 

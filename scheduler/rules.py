@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runtime.settings import NumberSettings
+from runtime.windows import Cap, LoopGuard, QuietHours
 from scheduler.quota import UNLIMITED, account_of
 
 #: Lua hands over some 8,000 values at once, four a row; a script that fails there has written already.
@@ -49,6 +50,12 @@ class NumberRules:
     shares: Mapping[str, int] = field(default_factory=dict)
     #: Classes whose messages to one recipient leave in order, one in flight at a time.
     order: tuple[str, ...] = ()
+    #: How long a message of a class may still leave after it was accepted, in milliseconds.
+    expires_ms: Mapping[str, int] = field(default_factory=dict)
+    #: Quiet hours of a class where the recipient lives.
+    quiet: Mapping[str, QuietHours] = field(default_factory=dict)
+    caps: tuple[Cap, ...] = ()
+    loop_guard: LoopGuard | None = None
     #: Kinds of event that use the allocation, and receipts that the container produces.
     counts: tuple[str, ...] = ("send", "inbound", "delivered", "read")
     receipts: tuple[str, ...] = ("delivered", "read")
@@ -78,6 +85,10 @@ def rules_of(own: NumberSettings, *, lease_ttl_ms: int, shape_fields: tuple[str,
         floor_ppm=own.floor_ppm,
         shares=own.shares,
         order=own.order,
+        expires_ms=own.expires_ms,
+        quiet=own.quiet,
+        caps=own.caps,
+        loop_guard=own.loop_guard,
         counts=own.counts,
         receipts=own.receipts,
         event_webhook=own.event_webhook,

@@ -10,7 +10,7 @@
 -- ARGV[5] lease's time to live (us)   ARGV[6] TPS (thousandths)   ARGV[7] guard (us)
 -- ARGV[8] a record's key without its id
 -- reply: 'begun', 'lost' (somebody else has its rows by now), 'taken' (somebody else began it),
---        'stale' (its permit is over, the provider asked for a pause, or a row was sent after all or taken back by a
+--        'stale' (its permit is over, the provider asked for a pause, a row expired, or was sent after all or taken back by a
 --        person) or 'paused': its rows are back at the head of their lanes
 -- @include now_us
 -- @include int
@@ -50,7 +50,7 @@ local a = allocation(KEYS[5], KEYS[6], ARGV[6], ARGV[7], KEYS[12], now)
 local total = spent(KEYS[7], KEYS[8], now, a.window_us)
 local entry = lease.id .. ':' .. lease.charged
 local still_counts = redis.call('ZSCORE', KEYS[8], entry)
-local problem = a.paused and 'paused' or (a.rests_until > now or recalled(lease) or revoked(lease, now) or not begins(lease, now)) and 'stale'
+local problem = a.paused and 'paused' or (a.rests_until > now or tonumber(lease.expires or now + 1) <= now or recalled(lease) or revoked(lease, now) or not begins(lease, now)) and 'stale'
 if not problem and lease.charged > 0 then
   if still_counts then
     redis.call('ZADD', KEYS[8], int(now), entry)

@@ -4,8 +4,8 @@
 -- once. It does nothing for who believes in another number of shards than the one in force, nor while rows of former
 -- shards are still on their way back: those are older than what waits here.
 -- KEYS[1..4] lanes of the number: urgent, high, normal, bulk (list)   KEYS[5] shards (hash)
--- KEYS[6] deferred (zset), KEYS[7] kept (hash) of the number, from when it had one shard
--- KEYS[8..] the four lanes of each shard in turn (list)
+-- KEYS[6] deferred (zset), KEYS[7] kept (hash), KEYS[8] due (hash, lists) of the number, from when it had one shard
+-- KEYS[9..] the four lanes of each shard in turn (list)
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] shards that the caller believes in   ARGV[3] rows at most
 -- reply: {shards in force, or 0 while former ones are emptied; rows moved; 1 when more may wait, else 0}
 -- @include now_us
@@ -19,7 +19,7 @@ local shards = tonumber(ARGV[2])
 if state[2] or tonumber(state[1] or 1) ~= shards then
   return { state[2] and 0 or tonumber(state[1] or 1), 0, 0 }
 end
-promote(KEYS[6], KEYS[7], lanes_by_step(), now_us(ARGV[1]))
+promote(KEYS[6], KEYS[7], KEYS[8], lanes_by_step(), now_us(ARGV[1]), true)
 local room, moved = tonumber(ARGV[3]), 0
 for class = 1, 4 do
   local raws = room > 0 and redis.call('LRANGE', KEYS[class], -room, -1) or {}
@@ -30,7 +30,7 @@ for class = 1, 4 do
     table.insert(rows_of[shard], raws[i])
   end
   for shard, rows in pairs(rows_of) do
-    redis.call('LPUSH', KEYS[7 + shard * 4 + class], unpack(rows))
+    redis.call('LPUSH', KEYS[8 + shard * 4 + class], unpack(rows))
   end
   if #raws > 0 then
     redis.call('LTRIM', KEYS[class], 0, -1 - #raws)

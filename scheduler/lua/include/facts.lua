@@ -1,5 +1,5 @@
 -- facts(raw, shape_fields): what a lease must know of an envelope from its lane; an error only when it has no readable id.
--- {id, to, members (of the group it goes to, or nil), shape, step (of its class kwarg), body (JSON text), not_before (us), expires (us), refused (why, or nil)}
+-- {id, to, members (of the group it goes to, or nil), kwargs, shape, step (of its class kwarg), body (JSON text), not_before (us), expires (us), refused (why, or nil)}
 local STEP_OF_CLASS = { urgent = '0', high = '3', normal = '6', bulk = '9' }
 -- Of a group when nobody says, and at most.
 local USUAL_MEMBERS, MOST_MEMBERS = 256, 1024
@@ -42,7 +42,7 @@ local function what(row, headers, text, shape_fields)
       row.shape = row.shape .. field .. '=' .. cjson.encode(value) .. '\n'
     end
   end
-  row.body = text
+  row.body, row.kwargs = text, kwargs
   row.to = tostring(given(kwargs.to) and kwargs.to or kwargs.group_id)
   if not given(kwargs.to) then
     row.members = math.max(1, math.min(MOST_MEMBERS, tonumber(kwargs.group_members) or USUAL_MEMBERS))

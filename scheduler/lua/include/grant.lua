@@ -19,7 +19,7 @@ local function next_ask(t, wait, now)
     wait[1] = t.marks.ends -- what it holds goes on by itself then
   end
   local next_due = redis.call('ZRANGE', KEYS[12], 0, 0, 'WITHSCORES')
-  local due = next_due[2] and tonumber(next_due[2]) * 1000 or 0
+  local due = next_due[2] and math.floor(tonumber(next_due[2])) * 1000 or 0
   if due > now and due < wait[1] or wait[1] == 0 then
     wait[1] = due
   end

@@ -1,0 +1,22 @@
+-- defer(deferred, id, at_us): the message waits until then, behind all that wait for the same millisecond already: it takes
+-- the last of them, and a step of time that is the least a score can tell (two to the power of -12 ms; some 4,000 of
+-- them go into a millisecond, the next ones into the one after it).
+local defer
+do
+local LEAST_MS, SPREAD_MS = 2 ^ -12, 1000
+function defer(deferred, id, at_us)
+  local at = math.ceil(at_us / 1000)
+  for ms = at, at + SPREAD_MS do
+    local last = redis.call('ZRANGE', deferred, '(' .. int(ms + 1), int(ms), 'BYSCORE', 'REV', 'LIMIT', 0, 1, 'WITHSCORES')
+    if not last[2] then
+      at = ms
+      break
+    end
+    at = tonumber(last[2]) + LEAST_MS
+    if at < ms + 1 then
+      break
+    end
+  end
+  redis.call('ZADD', deferred, string.format('%.17g', at), id)
+end
+end
