@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -28,6 +29,9 @@ MOST_WAITING = 100_000
 LIGHT_KEYS = 64
 #: Light keys of one batch: about 5 ms of the server's time.
 BATCH_KEYS = 512
+#: How long the server may take for a batch: an app that pushes hears within two seconds that it is away, or too slow.
+#: All our scripts together take milliseconds.
+ANSWER_WITHIN = timedelta(seconds=1.8)
 #: Between two pings of a server that is away, in seconds.
 PING_EVERY_S = 0.25
 

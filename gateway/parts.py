@@ -12,7 +12,7 @@ import redis
 
 from gateway.applications import Applications
 from gateway.auth import Tokens
-from gateway.commit import Commit
+from gateway.commit import ANSWER_WITHIN, Commit
 from gateway.serials import Serials
 from headway.errors import BrokerUnavailable
 from providers.wire import open_session
@@ -34,13 +34,13 @@ class Parts:
         self.settings = settings
         self.tokens = Tokens(settings.api_tokens)
         self.applications = Applications(settings)
-        self.commit = Commit(connect_async(url, name="headway-gateway"))
+        self.commit = Commit(connect_async(url, name="headway-gateway", patience=ANSWER_WITHIN))
         self.serials = Serials(self.commit)
         #: For calls to providers and to the app's own webhook.
         self.session: aiohttp.ClientSession = open_session()
         #: What must end while the server and the session can still be used, in this order.
         self.before_close: list[Callable[[], Awaitable[None]]] = []
-        self._client = connect(url, name="headway-gateway-reads")
+        self._client = connect(url, name="headway-gateway-reads", patience=ANSWER_WITHIN)
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="read")
         #: For work that would hold up the loop: reading and sealing a large push.
         self._builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="build")

@@ -48,33 +48,36 @@ class ServerFacts:
     risks: tuple[str, ...]
 
 
-def connect(url: str, *, name: str, blocking: bool = False) -> redis.Redis:
+def connect(url: str, *, name: str, blocking: bool = False, patience: timedelta | None = None) -> redis.Redis:
     """Return a client for a server or a Sentinel group, TLS or not; nothing is connected before its first call.
 
     `name` is shown by CLIENT LIST. A `blocking` client waits without end for an answer (BLPOP, pub/sub); any other
-    gives up after 5 s. No call is ever sent twice. Raises ValueError when the URL can't be read.
+    gives up after `patience`, or 5 s. No call is ever sent twice. Raises ValueError when the URL can't be read.
     """
-    client: redis.Redis = _connect(url, name=name, blocking=blocking, client=redis.Redis, group=_SENTINEL)
-    return client
-
-
-def connect_async(url: str, *, name: str) -> redis_asyncio.Redis:
-    """Return the same for an event loop: bounded waits, no call is ever sent twice."""
-    client: redis_asyncio.Redis = _connect(
-        url, name=name, blocking=False, client=redis_asyncio.Redis, group=_ASYNC_SENTINEL
+    client: redis.Redis = _connect(
+        url, name=name, blocking=blocking, patience=patience, client=redis.Redis, group=_SENTINEL
     )
     return client
 
 
-def _connect(url: str, *, name: str, blocking: bool, client: Any, group: Any) -> Any:
+def connect_async(url: str, *, name: str, patience: timedelta | None = None) -> redis_asyncio.Redis:
+    """Return the same for an event loop: bounded waits, no call is ever sent twice."""
+    client: redis_asyncio.Redis = _connect(
+        url, name=name, blocking=False, patience=patience, client=redis_asyncio.Redis, group=_ASYNC_SENTINEL
+    )
+    return client
+
+
+def _connect(url: str, *, name: str, blocking: bool, patience: timedelta | None, client: Any, group: Any) -> Any:
     address = parse(url)
-    options = _options(address, name=name, blocking=blocking)
+    patience_s = _SOCKET_TIMEOUT_S if patience is None else patience.total_seconds()
+    options = _options(address, name=name, blocking=blocking, patience_s=patience_s)
     if client is redis_asyncio.Redis:
         options["retry"] = AsyncRetry(NoBackoff(), 0)
     tls: dict[str, Any] = {"ssl": True, **dict(address.ssl)} if address.has_tls else {}
     if address.is_sentinels:
         asking = {key: options[key] for key in ("protocol", "retry", "socket_connect_timeout", "socket_keepalive")}
-        asking |= {**tls, "socket_timeout": _SOCKET_TIMEOUT_S}
+        asking |= {**tls, "socket_timeout": patience_s}
         return group(list(address.hosts), sentinel_kwargs=asking).master_for(address.master_name, **tls, **options)
     host, port = address.hosts[0]
     return client(host=host, port=port, **tls, **options)
@@ -137,7 +140,7 @@ def _ping(client: redis.Redis) -> None:
         raise ServerError(f"the server refuses us ({error}): correct user and password in the URL") from error
 
 
-def _options(address: Address, *, name: str, blocking: bool) -> dict[str, Any]:
+def _options(address: Address, *, name: str, blocking: bool, patience_s: float) -> dict[str, Any]:
     return {
         "db": address.db,
         "username": address.username or None,
@@ -147,8 +150,8 @@ def _options(address: Address, *, name: str, blocking: bool) -> dict[str, Any]:
         # RESP3 brings nothing to our scripts, and its push messages make redis-py skip the look for a closed socket.
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": None if blocking else _SOCKET_TIMEOUT_S,
-        "socket_connect_timeout": _SOCKET_TIMEOUT_S,
+        "socket_timeout": None if blocking else patience_s,
+        "socket_connect_timeout": patience_s,
         "socket_keepalive": True,
         "health_check_interval": _HEALTH_CHECK_S,
     }

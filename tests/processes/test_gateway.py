@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -82,6 +84,25 @@ def test_a_server_that_goes_and_comes_back(gateway: RunningProcess, own_server: 
     assert [json.loads(json.loads(envelope)["body"])[1]["text"] for envelope in lane] == ["after", "before"]
     client.close()
     gateway.wait_for_line('"event": "broker_back"')
+
+
+def test_a_server_that_hangs_is_found_out_soon(gateway: RunningProcess, own_server: ThrowawayServer) -> None:
+    """The first push that meets it hears 503 within two seconds; those behind it at once."""
+    assert call(gateway, "/api/v2/push", push_of("before"))[0] == 200
+    assert own_server.pid is not None
+    os.kill(own_server.pid, signal.SIGSTOP)
+    try:
+        took_s = []
+        for _ in range(2):
+            began = time.monotonic()
+            status, answer = call(gateway, "/api/v2/push", push_of("away"))
+            took_s.append(time.monotonic() - began)
+            assert (status, answer["status"]) == (503, 101)
+    finally:
+        os.kill(own_server.pid, signal.SIGCONT)
+    assert took_s[0] < 2.5, took_s  # 1.8 s, and what a busy machine adds
+    assert took_s[1] < 0.5, took_s
+    wait_until(lambda: call(gateway, "/api/v2/push", push_of("after"))[0] == 200, description="a push that is taken")
 
 
 def test_a_server_that_forgot_its_scripts_is_told_them_again(
