@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from console.output import COLOURS, moment, passed_over
-from scheduler.control import Change
 from scheduler.explain import PAUSED, Room
+from scheduler.history import Change
 from scheduler.limits import Explanation, Limit
 
 #: Names get so many characters in a table, so that 80 columns hold a line: who, and from where.
@@ -101,8 +101,7 @@ def _from(limit: Limit) -> str:
 def _changes(changes: tuple[Change, ...]) -> Table:
     table = _table("changed", "by", "from", "what")
     for one in changes[:_SHOWN_CHANGES]:
-        what = f"{one.name} {one.before or 'unset'} → {one.after or 'unset'}"
-        table.add_row(moment(one.at_ms)[5:], _short(one.by, _WHO), _short(one.where, _WHERE), what)
+        table.add_row(moment(one.at_ms)[5:], _short(one.by, _WHO), _short(one.where, _WHERE), one.what)
     return table
 
 

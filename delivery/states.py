@@ -36,6 +36,8 @@ class State(StrEnum):
     DEAD = "dead"
     #: A person let it go.
     DISCARDED = "discarded"
+    #: A person or an app took it back before it left.
+    CANCELLED = "cancelled"
 
 
 S = State
@@ -45,11 +47,11 @@ _PROVEN = frozenset({S.SENT, S.DELIVERED, S.READ})
 
 #: State -> the states that may follow it.
 TRANSITIONS: Mapping[State, frozenset[State]] = {
-    S.WAITING: frozenset({S.LEASED, S.DEFERRED}) | _PROVEN,
-    S.LEASED: frozenset({S.SENDING, S.WAITING, S.DEFERRED, S.EXPIRED, S.DEAD}),
+    S.WAITING: frozenset({S.LEASED, S.DEFERRED, S.CANCELLED}) | _PROVEN,
+    S.LEASED: frozenset({S.SENDING, S.WAITING, S.DEFERRED, S.EXPIRED, S.DEAD, S.CANCELLED}),
     S.SENDING: frozenset({S.SENT, S.DEFERRED, S.UNCERTAIN, S.DEAD, S.WAITING}),
-    S.DEFERRED: frozenset({S.WAITING}) | _PROVEN,
-    S.UNCERTAIN: frozenset({S.WAITING, S.DEFERRED, S.FAILED, S.DEAD, S.DISCARDED}) | _PROVEN,
+    S.DEFERRED: frozenset({S.WAITING, S.CANCELLED}) | _PROVEN,
+    S.UNCERTAIN: frozenset({S.WAITING, S.DEFERRED, S.FAILED, S.DEAD, S.DISCARDED, S.CANCELLED}) | _PROVEN,
     S.SENT: frozenset({S.DELIVERED, S.READ, S.FAILED}),
     S.DELIVERED: frozenset({S.READ, S.FAILED}),
     S.READ: frozenset(),
@@ -57,6 +59,8 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     S.EXPIRED: frozenset(),
     S.DEAD: frozenset({S.WAITING, S.DISCARDED}) | _PROVEN,
     S.DISCARDED: frozenset(),
+    # Taken back, but a try before that had reached the provider after all.
+    S.CANCELLED: _PROVEN,
 }
 
 #: What a settle may make of a row that its lease still holds, or of one that is uncertain by now.

@@ -29,11 +29,12 @@ MOST_TPS_MILLI = 10_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who set something, from where, and when (server's time); empty and 0 when it was written by hand."""
+    """Who set something, from where, when (server's time) and why; empty and 0 when it was written by hand."""
 
     by: str = ""
     where: str = ""
     at_ms: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,6 @@ class Ignored:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One change of one setting, values as people write them; None: nothing was set, the environment held."""
-
-    at_ms: int
-    by: str
-    where: str
-    name: str
-    before: str | None
-    after: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Live:
     """The live settings of a number; None where the environment holds. `at_ms`: the server's time of the change."""
 
@@ -83,8 +72,9 @@ class Live:
     #: By name, as people write it.
     values: Mapping[str, LiveValue] = field(default_factory=dict)
     ignored: tuple[Ignored, ...] = ()
-    #: Who paused it, if it is.
+    #: Who paused it, if it is, and when that ends by itself (milliseconds since 1970), if it does.
     paused_by: Who | None = None
+    paused_until_ms: int | None = None
     #: Process -> what its environment says, by field; see `declare`.
     declared: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -108,14 +98,17 @@ def read(client: redis.Redis, number: str) -> Live:
 def read_all(client: redis.Redis, numbers: Sequence[str]) -> list[Live]:
     """Return what holds now for several numbers, in one round trip."""
     with client.pipeline(transaction=False) as pipe:
+        pipe.time()
         for number in numbers:
             pipe.hgetall(keys.settings(number))
             pipe.hgetall(keys.declared(number))
-        found = [{_text(name): _text(text) for name, text in one.items()} for one in pipe.execute()]
-    return [_live(stored, declared) for stored, declared in zip(found[::2], found[1::2], strict=True)]
+        (seconds, _), *answers = pipe.execute()
+    found = [{_text(name): _text(text) for name, text in one.items()} for one in answers]
+    now_ms = int(seconds) * 1000
+    return [_live(stored, declared, now_ms) for stored, declared in zip(found[::2], found[1::2], strict=True)]
 
 
-def _live(stored: Mapping[str, str], declared: Mapping[str, str]) -> Live:
+def _live(stored: Mapping[str, str], declared: Mapping[str, str], now_ms: int) -> Live:
     values: dict[str, LiveValue] = {}
     ignored: list[Ignored] = []
     for setting in table.SETTINGS:
@@ -129,16 +122,19 @@ def _live(stored: Mapping[str, str], declared: Mapping[str, str]) -> Live:
     if stored.get("paused", "1") != "1":
         ignored.append(Ignored("paused", stored["paused"], None))
     tps = values.get(table.TPS.name)
+    until_ms = _whole(stored.get("paused_until", "")) or None
+    paused = stored.get("paused") == "1" and (until_ms is None or until_ms > now_ms)
     return Live(
         tps_milli=int(tps.stored) if tps else None,
-        paused=stored.get("paused") == "1",
+        paused=paused,
         by=stored.get("by", ""),
         at_ms=_whole(stored.get("at_ms", "")),
         lowest_declared_milli=_whole(declared.get("lowest", "")) or None,
         values=values,
         ignored=tuple(ignored),
         declared={process: _declared(text) for process, text in declared.items() if process != "lowest"},
-        paused_by=_who(_set(stored.get("paused.set", ""))) if stored.get("paused") == "1" else None,
+        paused_by=_who(_set(stored.get("paused.set", ""))) if paused else None,
+        paused_until_ms=until_ms if paused else None,
     )
 
 
@@ -165,15 +161,25 @@ def checked(changes: Mapping[str, str | None], *, own: NumberSettings, live: Liv
 
 
 def change(
-    client: redis.Redis, number: str, fields: Mapping[str, str], *, by: str, where: str = "", now_us: int | None = None
+    client: redis.Redis,
+    number: str,
+    fields: Mapping[str, str],
+    *,
+    by: str,
+    where: str = "",
+    reason: str = "",
+    until_ms: int | None = None,
+    now_us: int | None = None,
 ) -> int:
     """Write what `checked` answered, in one step with its history; return how many settings were changed.
 
-    Holds from the next lease on, in every process; a second run changes nothing.
+    Holds from the next lease on, in every process; a second run changes nothing. `until_ms`: when a pause ends by
+    itself, by the server's clock (milliseconds since 1970).
     """
     names = [keys.settings(number), keys.changes(number)]
     pairs = [part for pair in fields.items() for part in pair]
-    args = ["" if now_us is None else now_us, by, where, keys.doorbell(number), *pairs]
+    until = "" if until_ms is None else until_ms
+    args = ["" if now_us is None else now_us, by, where, keys.doorbell(number), reason, until, *pairs]
     return int(scripts.load("scheduler", "change").run(client, names, args))
 
 
@@ -184,24 +190,21 @@ def set_tps(client: redis.Redis, number: str, tps_milli: int | None, *, by: str,
     change(client, number, {"tps_milli": "" if tps_milli is None else str(tps_milli)}, by=by, where=where)
 
 
-def pause(client: redis.Redis, number: str, *, by: str, where: str = "") -> None:
-    """Stop leasing and beginning at once; what has begun finishes."""
-    change(client, number, {"paused": "1"}, by=by, where=where)
+def pause(
+    client: redis.Redis, number: str, *, by: str, where: str = "", reason: str = "", until_ms: int | None = None
+) -> None:
+    """Stop leasing and beginning at once; what has begun finishes. With `until_ms` it goes on by itself then."""
+    change(client, number, {"paused": "1"}, by=by, where=where, reason=reason, until_ms=until_ms)
 
 
-def resume(client: redis.Redis, number: str, *, by: str, where: str = "") -> None:
+def resume(client: redis.Redis, number: str, *, by: str, where: str = "", reason: str = "") -> None:
     """Let a paused number go on."""
-    change(client, number, {"paused": ""}, by=by, where=where)
+    change(client, number, {"paused": ""}, by=by, where=where, reason=reason)
 
 
 def unset(client: redis.Redis, number: str, *, by: str, where: str = "") -> int:
     """Clear every live value, a pause too: the environment's hold again. Return how many were set."""
     return change(client, number, {**dict.fromkeys(table.BY_FIELD, ""), "paused": ""}, by=by, where=where)
-
-
-def history(client: redis.Redis, number: str, *, most: int = 100) -> list[Change]:
-    """Return the last changes, the newest first; 100 are kept."""
-    return [_change(json.loads(_text(entry))) for entry in client.lrange(keys.changes(number), 0, most - 1)]
 
 
 def declare(number: str, process: str, tps_milli: int, *, told: str = "{}", now_us: int | None = None) -> Call:
@@ -239,20 +242,9 @@ def _value(setting: LiveSetting, stored: str, told: Mapping[str, Any]) -> tuple[
     return value if counts else None, bad
 
 
-def _change(entry: Mapping[str, Any]) -> Change:
-    setting = table.BY_FIELD.get(entry["field"])
-
-    def shown(stored: str) -> str | None:
-        if entry["field"] == "paused":
-            return "yes" if stored else None
-        return (setting.show(stored) if setting and setting.holds(stored) else stored) or None
-
-    name = setting.name if setting else entry["field"]
-    return Change(int(entry["at_ms"]), entry["by"], entry["from"], name, shown(entry["before"]), shown(entry["after"]))
-
-
 def _who(told: Mapping[str, Any]) -> Who:
-    return Who(str(told.get("by", "")), str(told.get("from", "")), _whole(str(told.get("at_ms", ""))))
+    texts = {name: str(told.get(name, "")) for name in ("by", "from", "at_ms", "reason")}
+    return Who(texts["by"], texts["from"], _whole(texts["at_ms"]), texts["reason"])
 
 
 def _declared(text: str) -> Mapping[str, str]:

@@ -14,8 +14,9 @@ from runtime.scripts import run_all
 from runtime.settings import NumberSettings, Settings
 from scheduler import control, explain, figures, shards
 from scheduler import live as table
-from scheduler.control import Change, Ignored, Live
+from scheduler.control import Ignored, Live
 from scheduler.explain import Standing
+from scheduler.history import Change, history
 from scheduler.rules import NumberRules
 
 US = 1_000_000
@@ -75,7 +76,7 @@ class Explanation:
             "limits": [limit.as_json() for limit in self.limits],
             "classes": [room for unit, standing in self.units for room in _rooms(unit, standing)],
             "ignored": [asdict(one) for one in self.ignored],
-            "changes": [asdict(change) for change in self.changes],
+            "changes": [change.as_json() for change in self.changes],
         }
 
 
@@ -98,7 +99,7 @@ def read(
         now_us=standings[0].now_us,
         limits=tuple(_limits(live, settings, number, standings)),
         units=tuple(found),
-        changes=tuple(control.history(client, number)),
+        changes=tuple(history(client, number)),
         ignored=live.ignored,
     )
 

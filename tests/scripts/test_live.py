@@ -15,6 +15,7 @@ from headway.errors import SettingError
 from runtime.settings import NumberSettings, Settings
 from scheduler import control, live
 from scheduler.decisions import Because, Refuse
+from scheduler.history import history
 from tests.scripts.stage import NUMBER, Stage, everything
 
 OWN: NumberSettings = Settings.from_env({}).number(NUMBER)
@@ -74,7 +75,7 @@ def test_the_history_keeps_the_last_hundred_changes(stage: Stage) -> None:
         change(stage, tps=str(tps))
     change(stage, tps=None)
     control.pause(stage.redis, NUMBER, by="bob", where="console")
-    found = control.history(stage.redis, NUMBER)
+    found = history(stage.redis, NUMBER)
     assert len(found) == 100
     assert (found[0].name, found[0].before, found[0].after, found[0].by) == ("paused", None, "yes", "bob")
     assert (found[1].name, found[1].before, found[1].after) == ("tps", "120", None)
@@ -88,7 +89,7 @@ def test_clearing_gives_everything_back_to_the_environment(stage: Stage) -> None
     assert control.unset(stage.redis, NUMBER, by="ada") == 4
     assert seen_by_scripts(stage.redis) == {}
     assert control.read(stage.redis, NUMBER).over(OWN) == OWN
-    assert len(control.history(stage.redis, NUMBER)) == 8
+    assert len(history(stage.redis, NUMBER)) == 8
 
 
 def test_a_change_rings_the_number_s_doorbell(stage: Stage) -> None:

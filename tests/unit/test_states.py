@@ -51,6 +51,7 @@ def test_nothing_leaves_without_a_lease() -> None:
         State.WAITING,
         State.DEFERRED,
         State.DEAD,
+        State.CANCELLED,
     }
 
 

@@ -17,6 +17,6 @@ local function allocation(settings, declared, tps_milli, guard_us, throttle, now
     tps_milli = tps, allowed_milli = allowed, rests_until = rests_until,
     events = math.max(1, math.floor(tps / 1000)),
     window_us = math.max(1000000, math.ceil(1000000000 / tps)) + (set.guard_us or tonumber(guard_us)),
-    paused = set.paused ~= nil, live = set,
+    paused = set.paused ~= nil and not (set.paused_until and set.paused_until * 1000 <= now), live = set,
   }
 end

@@ -34,6 +34,7 @@ local function heeded(t, row, raw, now)
   mark = m and row.verdict == 'send' and row.not_before <= now and first_met(m.hold, row, m, record)
   if mark then
     parks(mark, row, raw, m, t.kept)
+    row.aside = true
     return true
   end
   return false

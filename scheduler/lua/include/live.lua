@@ -4,10 +4,12 @@
 local LIVE = {
   tps_milli = { 1, 10000000000 }, headroom_ppm = { 0, 900000 }, calm_ppm = { 0, 900000 }, floor_ppm = { 0, 500000 },
   in_flight = { 1, 1000 }, guard_us = { 0, 500000 }, push_per_minute = { 1, 1000000 }, paused = { ['1'] = true },
+  paused_until = { 0, 9999999999999 },
   receipts = { ['delivered,read'] = true, delivered = true, none = true }, event_webhook = { on = true, off = true },
 }
 local FIELDS = {
   'tps_milli', 'headroom_ppm', 'calm_ppm', 'floor_ppm', 'in_flight', 'guard_us', 'push_per_minute', 'paused',
+  'paused_until',
   'receipts', 'event_webhook',
 }
 local function may_be(name, text)
@@ -15,7 +17,7 @@ local function may_be(name, text)
   if not allowed[1] then
     return allowed[text] and text
   end
-  local value = #text <= 11 and (text == '0' or text:find('^[1-9]%d*$')) and tonumber(text)
+  local value = #text <= 13 and (text == '0' or text:find('^[1-9]%d*$')) and tonumber(text)
   return value and value >= allowed[1] and value <= allowed[2] and value
 end
 local function last_good(settings, name)
