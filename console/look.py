@@ -12,6 +12,7 @@ import redis
 
 from console import output
 from console.door import NumberType, opened, read_settings
+from delivery import outbox_desk
 from delivery.records import look_up
 from headway.client import check_id
 from scheduler import figures
@@ -62,7 +63,8 @@ def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
 
     --json prints a list of {"number", "tps", "tps_from", "paused", "by", "at_ms", "waiting": {class: rows}, "leased",
     "deferred", "uncertain", "dead", "spent" (events charged in the trailing second), "debt_ms", "totals": {"send",
-    "inbound", "delivered", "read"}, "silent_pushes" (accepted, and nothing came back)}; of a number with several shards
+    "inbound", "delivered", "read"}, "silent_pushes" (accepted, and nothing came back), "outbox": {"waiting",
+    "contacts", "parked", "bytes", "oldest_ms"} (what the app hasn't taken)}; of a number with several shards
     also "shards", a list of the same figures of each.
 
     \b
@@ -74,9 +76,11 @@ def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
 
     settings = read_settings()
     with opened(settings) as door:
-        found = [figures.read(door.client, settings, number) for number in numbers or settings.numbers]
+        asked = numbers or settings.numbers
+        found = [figures.read(door.client, settings, number) for number in asked]
+        kept = [outbox_desk.counts(door.client, number) for number in asked] if as_json else []
     if as_json:
-        output.print_json([one.as_json() for one in found])
+        output.print_json([{**one.as_json(), "outbox": box.as_json()} for one, box in zip(found, kept, strict=True)])
     else:
         paint.numbers(output.terminal(), found)
 

@@ -89,11 +89,11 @@ def store(
     """
     names = [
         keys.forwarded(number, guard), keys.outbox(number), keys.outbox_lines(number), keys.outbox_due(number),
-        keys.outbox_bytes(number), keys.turns(number, entry.contact),
+        keys.outbox_bytes(number), keys.turns(number, entry.contact), keys.outbox_since(number),
     ]  # fmt: skip
     args: list[scripts.Argument] = [
         _now(now_us), token, entry.id, entry.contact, entry.member, entry.head + b"\n" + entry.body, first_try // _MS,
-        int(guard_ttl.total_seconds()), MOST_BYTES,
+        int(guard_ttl.total_seconds()), MOST_BYTES, entry.serial_us,
     ]  # fmt: skip
     return Call(scripts.load("delivery", "outbox_store"), names, args)
 
@@ -155,10 +155,11 @@ def end(
     """
     names = [
         keys.outbox(number), keys.outbox_lines(number), keys.outbox_due(number), keys.turns(number, entry.contact),
-        keys.outbox_bytes(number), keys.outbox_parked(number),
+        keys.outbox_bytes(number), keys.outbox_parked(number), keys.outbox_since(number),
     ]  # fmt: skip
     args: list[scripts.Argument] = [
         _now(now_us), token, what, entry.contact, entry.member, entry.id, entry.head, wait // _MS,
+        entry.serial_us,
     ]  # fmt: skip
     return Call(scripts.load("delivery", "outbox_end"), names, args)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import redis
@@ -22,16 +22,20 @@ Place = Literal["waiting", "parked"]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much an outbox holds: entries that wait and in how many lines, entries that are parked, bytes of both."""
+    """How much an outbox holds: entries that wait and in how many lines, entries that are parked, bytes of both.
+
+    `oldest_ms`: when the first of those that wait came, in milliseconds since 1970; None: nothing waits.
+    """
 
     waiting: int
     contacts: int
     parked: int
     bytes: int
+    oldest_ms: int | None = None
 
-    def as_json(self) -> dict[str, int]:
+    def as_json(self) -> dict[str, int | None]:
         """Return the same for programs."""
-        return {"waiting": self.waiting, "contacts": self.contacts, "parked": self.parked, "bytes": self.bytes}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,10 @@ def counts(client: redis.Redis, number: str) -> Counts:
         pipe.zcard(keys.outbox_due(number))
         pipe.zcard(keys.outbox_parked(number))
         pipe.get(keys.outbox_bytes(number))
-        waiting, contacts, parked, size = pipe.execute()
-    return Counts(waiting, contacts, parked, int(size or 0))
+        pipe.zrange(keys.outbox_since(number), 0, 0, withscores=True)
+        waiting, contacts, parked, size, first = pipe.execute()
+    oldest_ms = int(first[0][1]) // 1000 if first else None
+    return Counts(waiting, contacts, parked, int(size or 0), oldest_ms)
 
 
 def page(client: redis.Redis, number: str, place: Place, *, after: str = "", limit: int = PAGE) -> Page:

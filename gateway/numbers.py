@@ -12,14 +12,16 @@ from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from delivery import outbox_desk
 from gateway.body import SMALL_LIMIT, parse_object, read, shown
+from gateway.outbox_api import OutboxFigures
 from gateway.parts import Parts
 from gateway.problems import BadRequest, NotFound, json_response
 from headway.errors import SettingError
 from headway.message import NUMBER
 from runtime import variables
 from runtime.parsing import did_you_mean
-from runtime.settings import NumberSettings
+from runtime.settings import NumberSettings, Settings
 from runtime.telemetry import Event, get_logger
 from scheduler import control, figures, limits, live
 from scheduler.rules import rules_of
@@ -51,7 +53,8 @@ class NumberFigures(Struct, kw_only=True):
 
     `tps_from`: `live`, `workers` (the lowest that a running worker was started with), `default`, or an environment
     variable. `waiting` is by class. `spent`: events charged in the trailing window. `debt_ms`: how far its container
-    is behind. `silent_pushes`: requests that the provider accepted and of which nothing came back. `by` and
+    is behind. `silent_pushes`: requests that the provider accepted and of which nothing came back. `outbox`: what came
+    in and the number's app hasn't taken yet. `by` and
     `at_ms`: who changed something live last, and when. With several `shards` (left out with one) `tps` is that of each,
     `debt_ms` that of the one furthest behind, and all else the sum of all.
     """
@@ -71,6 +74,7 @@ class NumberFigures(Struct, kw_only=True):
     debt_ms: int
     totals: dict[str, int]
     silent_pushes: int
+    outbox: OutboxFigures
     shards: list[ShardFigures] | UnsetType = UNSET
 
 
@@ -127,7 +131,7 @@ class NumberEndpoints:
         self._parts.tokens.require_bearer(request)
         settings = self._parts.settings
         found = await self._parts.ask(
-            lambda client: [figures.read(client, settings, number).as_json() for number in settings.numbers]
+            lambda client: [_figures(client, settings, number) for number in settings.numbers]
         )
         return json_response({"numbers": found})
 
@@ -157,7 +161,7 @@ class NumberEndpoints:
 
         def detail(client: redis.Redis) -> dict[str, Any]:
             explained = limits.read(client, settings, number, rules).as_json()
-            return {**figures.read(client, settings, number).as_json(), **explained}
+            return {**_figures(client, settings, number), **explained}
 
         return json_response(await self._parts.ask(detail))
 
@@ -171,6 +175,12 @@ class NumberEndpoints:
         if known:
             return number
         raise NotFound(f"no worker and no message knows {shown(number)}: check it, or name it in HEADWAY_NUMBERS first")
+
+
+def _figures(client: redis.Redis, settings: Settings, number: str) -> dict[str, Any]:
+    """Return how a number stands, and what is kept for its app."""
+    outbox = outbox_desk.counts(client, number).as_json()
+    return {**figures.read(client, settings, number).as_json(), "outbox": outbox}
 
 
 def _change(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -20,14 +20,23 @@ from headway.message import NUMBER
 _PLACES = ("waiting", "parked")
 
 
-class OutboxCounts(Struct, kw_only=True):
-    """One number's outbox: entries that wait, in the lines of so many contacts; entries given up; bytes of all."""
+class OutboxFigures(Struct, kw_only=True):
+    """An outbox: entries that wait, in the lines of so many contacts; entries given up; bytes of all.
 
-    number: str
+    `oldest_ms`: when the first of those that wait came, in milliseconds since 1970.
+    """
+
     waiting: int
     contacts: int
     parked: int
     bytes: int
+    oldest_ms: int | None
+
+
+class OutboxCounts(OutboxFigures, kw_only=True):
+    """One number's outbox."""
+
+    number: str
 
 
 class OutboxList(Struct, kw_only=True):

@@ -115,6 +115,11 @@ def due(unit: str) -> str:
     return f"headway:{unit}:due"
 
 
+def due_line(unit: str, step: int | str) -> str:
+    """List: message ids of one priority step whose time has come, the first at the right; envelopes are in `kept`."""
+    return f"{due(unit)}:{step}"
+
+
 def resting(unit: str) -> str:
     """Sorted set: digest of a contact and a text, by the millisecond until when one more send would be too much; `rest
     <digest>`: until when the contact rests from it. Beside it the hashes `<resting>:0|1`: the last sends of each.
@@ -122,9 +127,14 @@ def resting(unit: str) -> str:
     return f"headway:{number_of_unit(unit)}:resting"
 
 
-def capped(unit: str) -> str:
-    r"""Base of two hashes, `<capped>:0` and `:1`: `<what is capped>\n<contact>` -> its last sends."""
-    return f"headway:{number_of_unit(unit)}:capped"
+def last_texts(unit: str, turn: int | str) -> str:
+    """Hash: digest of a contact and a text -> its last sends; `turn` is 0 or 1, by the loop guard's window."""
+    return f"{resting(unit)}:{turn}"
+
+
+def capped(unit: str, turn: int | str) -> str:
+    r"""Hash: `<what is capped>\n<contact>` -> its last sends; `turn` is 0 or 1, by the longest window of a cap."""
+    return f"headway:{number_of_unit(unit)}:capped:{turn}"
 
 
 def uncertain(unit: str) -> str:
@@ -213,6 +223,11 @@ def outbox_lines(number: str) -> str:
 def outbox_due(number: str) -> str:
     """Sorted set: contact by the millisecond from which the first one of its line may be tried."""
     return f"headway:{number}:outbox:due"
+
+
+def outbox_since(number: str) -> str:
+    """Sorted set: entry id by the microsecond it came; only those that wait in a line."""
+    return f"headway:{number}:outbox:since"
 
 
 def outbox_parked(number: str) -> str:
@@ -374,7 +389,7 @@ CATALOGUE: tuple[KeySpec, ...] = (
     ),
     KeySpec(rf"headway:turns:{_NUMBER}:(?s:.+)", "zset", True, "seconds: as long as the app may take"),
     KeySpec(rf"headway:{_NUMBER}:outbox", "hash", False, _OUTBOX),
-    KeySpec(rf"headway:{_NUMBER}:outbox:(lines|due|parked)", "zset", False, _OUTBOX),
+    KeySpec(rf"headway:{_NUMBER}:outbox:(lines|due|since|parked)", "zset", False, _OUTBOX),
     KeySpec(rf"headway:{_NUMBER}:outbox:bytes", "string", False, "goes with the outbox that it measures"),
     KeySpec(r"headway:message:.+", "hash", True, "HEADWAY_RECORD_TTL after the last change"),
     KeySpec(r"headway:push:[0-9]+", "hash", True, "HEADWAY_RECORD_TTL after the push"),

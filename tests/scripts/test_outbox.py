@@ -92,6 +92,7 @@ def test_the_place_in_the_line_is_by_when_it_came(box: Box) -> None:
     assert sorted(box.due()) == [ADA.encode(), BOB.encode()]
     assert (box.order(), box.order(contact=BOB)) == (["a", "b", "c"], ["x"])
     assert not box.redis.exists(keys.outbox(NUMBER), keys.outbox_lines(NUMBER), keys.outbox_due(NUMBER))
+    assert not box.redis.exists(keys.outbox_since(NUMBER))
 
 
 @pytest.mark.parametrize(("first", "second"), [("39", "393"), ("", "3"), ("a b", "a")])
@@ -159,12 +160,14 @@ def test_what_is_given_up_stays_for_a_person_and_lets_the_next_one_through(box: 
     assert (parked.place, parked.entry.id, parked.entry.attempts) == ("parked", "1", 1)
     counts = outbox_desk.counts(box.redis, NUMBER)
     assert (counts.waiting, counts.contacts, counts.parked) == (1, 1, 1)
+    assert counts.oldest_ms == (NOW_US + 1) // 1000
     assert outbox_desk.retry(box.redis, NUMBER, "1")
     box.now_us += SECOND_US
     turn = box.take("b")
     assert turn is not None
     assert turn.entry.id == "1"
     assert turn.entry.since_ms != NOW_US // 1000
+    assert outbox_desk.counts(box.redis, NUMBER).oldest_ms == NOW_US // 1000
 
 
 def test_what_is_discarded_never_comes_back(box: Box) -> None:

@@ -109,6 +109,7 @@ def test_numbers_stand_as_they_do(door: Door, redis: redis_py.Redis) -> None:
     body = door.get("/v1/numbers", **bearer()).json
     assert [one["number"] for one in body["numbers"]] == [NUMBER, OTHER]
     one = body["numbers"][0]
+    assert one["outbox"] == {"waiting": 0, "contacts": 0, "parked": 0, "bytes": 0, "oldest_ms": None}
     assert one["waiting"] == {"urgent": 1, "high": 0, "normal": 2, "bulk": 0}
     assert one["totals"] == {"send": 0, "inbound": 1, "delivered": 0, "read": 1}
     assert (one["tps"], one["tps_from"], one["paused"], one["spent"]) == (10, "default", False, 2)

@@ -234,7 +234,11 @@ def test_the_api_shows_and_ends_what_is_kept(town: Town) -> None:
         return town.door.call(method, f"/v1/outbox{path}", **bearer())
 
     counts = ask("GET", "").json["numbers"][0]
-    assert counts == {"number": NUMBER, "waiting": 2, "contacts": 1, "parked": 0, "bytes": counts["bytes"]}
+    kept = {name: counts[name] for name in ("bytes", "oldest_ms")}
+    assert counts == {"number": NUMBER, "waiting": 2, "contacts": 1, "parked": 0, **kept}
+    assert kept["oldest_ms"] == ask("GET", f"/{NUMBER}").json["entries"][0]["at_ms"]
+    del counts["number"]
+    assert town.door.get(f"/v1/numbers/{NUMBER}", **bearer()).json["outbox"] == counts
     page = ask("GET", f"/{NUMBER}?limit=1").json
     assert [(one["id"], one["state"], one["contact"]) for one in page["entries"]] == [("in:1", "waiting", ADA)]
     assert [one["id"] for one in ask("GET", f"/{NUMBER}?after={page['after']}").json["entries"]] == ["in:2"]
