@@ -141,7 +141,7 @@ def create(client: redis.Redis, campaign: Campaign) -> Campaign:
         pipe.zadd(keys.campaigns(), {made.id: now_ms})
         pipe.zremrangebyrank(keys.campaigns(), 0, -_KEPT - 1)
         pipe.expire(keys.campaigns(), max(made.ttl_s, listed_s))
-        _note(pipe, made, "", State.LOADING, Who(made.by, made.where, made.reason), at_ms=now_ms)
+        _audit(pipe, made)
         return made
 
     return watched(client, [of], write)
@@ -170,10 +170,11 @@ def page(client: Any, *, most: int = MOST, after: str = "") -> tuple[list[Campai
     return [campaign for campaign in found if campaign is not None], ids[-1] if len(ids) == most else ""
 
 
-def become(client: redis.Redis, campaign_id: str, to: State, *, who: Who) -> Campaign:
+def become(client: redis.Redis, campaign_id: str, to: State) -> Campaign:
     """Change a campaign's state as a person asks: paused, cancelled, or (running) resumed. Returns it as it is now.
 
-    Asking for what is so already changes nothing. Raises UnknownCampaign, and CampaignError when its state can't be
+    What becomes of its messages is the scheduler's, which also notes who asked and why. Asking for what is so already
+    changes nothing. Raises UnknownCampaign, and CampaignError when its state can't be
     followed by that one.
     """
 
@@ -188,7 +189,6 @@ def become(client: redis.Redis, campaign_id: str, to: State, *, who: Who) -> Cam
             raise CampaignError(f"campaign {campaign.id} is {campaign.state.value}, so it can't be {_SAID[to]}")
         changed = replace(campaign, state=after, changed_ms=now_ms)
         _write(pipe, campaign, changed)
-        _note(pipe, campaign, campaign.state, after, who, at_ms=now_ms)
         return changed
 
     return watched(client, [keys.campaign(campaign_id)], write)
@@ -250,12 +250,13 @@ def _write(pipe: Any, before: Campaign, after: Campaign) -> None:
         pipe.expire(keys.campaign(after.id), after.ttl_s)
 
 
-def _note(pipe: Any, campaign: Campaign, before: str, after: str, who: Who, *, at_ms: int) -> None:
-    """Add an entry to the number's list of changes."""
-    entry = {"at_ms": at_ms, "by": who.by, "from": who.where, "field": f"campaign {campaign.id}", "reason": who.reason}
-    entry |= {"before": str(before), "after": str(after)}
-    pipe.lpush(keys.changes(campaign.number), json.dumps(entry, ensure_ascii=False))
-    pipe.ltrim(keys.changes(campaign.number), 0, _CHANGES - 1)
+def _audit(pipe: Any, made: Campaign) -> None:
+    """Add that the campaign was made to the number's list of changes."""
+    entry = {"at_ms": made.at_ms, "by": made.by, "from": made.where, "field": "campaign", "before": ""}
+    entry |= {"after": f"{made.id} {made.name}", "rows": made.rows, "reason": made.reason}
+    told = {name: value for name, value in entry.items() if name != "reason" or value}
+    pipe.lpush(keys.changes(made.number), json.dumps(told, ensure_ascii=False))
+    pipe.ltrim(keys.changes(made.number), 0, _CHANGES - 1)
 
 
 def _fingerprint(number: str, name: str, digest: str) -> str:

@@ -62,12 +62,12 @@ def rows(content: bytes, *, sheet: str, most_bytes: int) -> Iterator[SheetRow]:
             yield from _rows(_sheet(book, sheet))
     except UnreadableFile:
         raise
-    except defusedxml.DefusedXmlException:
-        raise UnreadableFile("the workbook declares XML entities, which no spreadsheet program writes") from None
     except (zipfile.BadZipFile, ParseError, EOFError) as error:
         raise UnreadableFile(f"the workbook is damaged ({error}): save it again as .xlsx") from None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        # What openpyxl raises for XML that is well-formed and no workbook.
+        # What openpyxl raises for XML that is well-formed and no workbook; it wraps what its parser refuses.
+        if any(isinstance(one, defusedxml.DefusedXmlException) for one in (error, error.__cause__, error.__context__)):
+            raise UnreadableFile("the workbook declares XML entities, which no spreadsheet program writes") from None
         raise UnreadableFile(f"the workbook can't be read ({type(error).__name__}): save it again as .xlsx") from None
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 import click
 import redis
 
-from console import change, dead, explain, look, outbox, processes, push, up
+from console import campaign, change, dead, explain, look, outbox, processes, push, suppression, up
 from headway.errors import HeadwayError
 from runtime.secret import hide_passwords
 
@@ -67,6 +67,7 @@ def _add(commands: Iterable[click.Command]) -> None:
 _add((up.up, processes.worker, processes.gateway, push.push, look.status, look.numbers, explain.explain))
 _add((dead.dead, dead.uncertain))
 _add((change.pause, change.resume, change.tps, change.number, outbox.outbox, look.url, processes.simulator))
+_add((campaign.campaign, suppression.group))
 
 
 def main() -> None:

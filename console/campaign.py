@@ -1,0 +1,281 @@
+"""How does a file of recipients become a campaign, and how is one that waits or runs steered?"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+
+from campaigns import load, store, tables
+from campaigns.problems import BadRows, CampaignError
+from campaigns.recipe import Recipe
+from campaigns.store import Campaign, State, Who
+from campaigns.tables import Limits
+from console import campaign_cost, campaign_look, campaign_told
+from console.change import me
+from console.door import Door, NumberType, opened, read_settings, the_number
+from headway.classes import MessageClass
+from runtime.settings import Settings
+from scheduler import marks
+from scheduler.decree import Decree
+from scheduler.marks import Selection, What
+
+#: Characters of who, where and why.
+_LONGEST: Final = 500
+
+_by = click.option("--by", default=me, show_default="your user name", help="Who decided this; kept with it.")
+_reason = click.option("--reason", default="", help="Why; kept with it.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: see above.")
+_file = click.argument("file", type=click.File("rb"))
+_id = click.argument("campaign_id", metavar="ID")
+
+
+class Pairs(click.ParamType[tuple[str, str], str]):
+    """A name and what it stands for: NAME=VALUE."""
+
+    name = "pair"
+
+    def convert(
+        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the two; anything without = ends the command."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, rest = value.partition("=")
+        if not equals or not name.strip():
+            self.fail(f"{value[:40]!r}: write it as name=column", param, ctx)
+        return name.strip(), rest
+
+
+@click.group()
+def campaign() -> None:
+    """Send one file to many: check it, see what it costs, send it, watch it, stop it."""
+
+
+@campaign.command(short_help="Send a CSV or XLSX file to everybody in it.")
+@_file
+@click.option("--number", type=NumberType(), help="The sending number.  [default: the only one of HEADWAY_NUMBERS]")
+@click.option("--name", default="", help="What it is called.  [default: the file's name]")
+@click.option(
+    "--class",
+    "class_",
+    type=click.Choice([class_.value for class_ in MessageClass]),
+    default=MessageClass.BULK.value,
+    show_default=True,
+    help="For rows that name no class.",
+)
+@click.option("--to", default="to", show_default=True, metavar="COLUMN", help="The column of phone numbers.")
+@click.option("--country", default="", metavar="IT", help="Where numbers without + are from; else with country code.")
+@click.option("--text", help="What is said, {{name}} for values.  [default: the column text]")
+@click.option("--template", "template_id", help="The template's id.")
+@click.option("--value", "values", multiple=True, help="A value of the template, in order; {{name}} for values.")
+@click.option("--media-url", help="What is sent along; {{name}} for values.")
+@click.option("--language", help="The template's language.")
+@click.option("--tag", help="What your app groups messages by.")
+@click.option("--send-at", help="Not before this time, as in 2030-01-31T08:00:00Z.")
+@click.option("--expires-at", help="Not after this time.")
+@click.option("--map", "columns", multiple=True, type=Pairs(), metavar="NAME=COLUMN", help="{{NAME}} is this column.")
+@click.option("--default", "defaults", multiple=True, type=Pairs(), metavar="NAME=TEXT", help="{{NAME}} where empty.")
+@click.option("--sheet", default="", help="Which sheet of a workbook.")
+@click.option("--skip-bad", is_flag=True, help="Send the good rows, and write the bad ones to a file.")
+@click.option("--bad-file", type=click.Path(dir_okay=False, path_type=Path), help="Where bad rows are written.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent and what it costs, and send nothing.")
+@click.option("--preview", type=click.IntRange(0, 100), default=3, show_default=True, help="Messages that are shown.")
+@_by
+@_reason
+@_as_json
+def send(
+    *,
+    file: IO[bytes],
+    number: str | None,
+    name: str,
+    bad_file: Path | None,
+    dry_run: bool,
+    preview: int,
+    by: str,
+    reason: str,
+    as_json: bool,
+    **told: Any,
+) -> None:
+    """Send a CSV or XLSX file to everybody in it (- is standard input).
+
+    Its first row names the columns. Each recipient gets one message; recipients that are suppressed get none. When a
+    row is bad nothing is enqueued and the status is 2, unless --skip-bad. The same command again goes on with what
+    broke off, and never sends anything twice.
+
+    --json prints {"campaign", "dry_run", "repeated", "records", "rows", "by_class", "duplicates", "suppressed", "bad",
+    "ignored_columns", "preview", "cost": {"messages", "seconds", "per_second"}}; campaign is null in a dry run.
+
+    \b
+    Example:
+      headway campaign send guests.xlsx --to phone --country IT --text "Hi {{name}}!" --dry-run
+      headway campaign send examples/campaign.csv
+    """
+    settings = read_settings()
+    limits = limits_of(settings)
+    recipe = _recipe(told)
+    content = file.read(limits.bytes + 1)
+    table = tables.read(content, file=Path(file.name).name, limits=limits, sheet=recipe.sheet)
+    order = load.Order(
+        table=table,
+        recipe=recipe,
+        number=the_number(settings, number),
+        name=(name or table.file)[:_LONGEST],
+        who=Who(by[:100], _here(), reason[:_LONGEST]),
+    )
+    with opened(settings) as door:
+        if dry_run:
+            made, suppressed = load.preview(door.client, order, limits=limits)
+            cost = campaign_cost.cost(door, order.number, len(made.rows) - suppressed)
+            campaign_told.tell_dry(made, suppressed, cost, preview=preview, as_json=as_json)
+            if made.bad and not recipe.skip_bad:
+                raise CampaignError(BadRows(made.bad, file=made.file, word=made.word, rows=made.records).args[0])
+            return
+        outcome = _send(door, order, limits)
+        campaign_told.tell_bad(outcome, table, bad_file, as_json=as_json)
+        cost = campaign_cost.cost(door, order.number, 0)
+    campaign_told.tell(outcome, cost, as_json=as_json)
+
+
+def _send(door: Door, order: load.Order, limits: Limits) -> load.Outcome:
+    from runtime.connect import check_server
+
+    check_server(door.client)
+    try:
+        with campaign_look.bar(len(order.table.records)) as say:
+            return load.send(door.client, order, limits=limits, record_ttl_s=door.settings.record_ttl_s, say=say)
+    except BadRows as error:
+        campaign_told.print_bad(error.problems, error.found, file=error.file, word=error.word)
+        raise
+
+
+def _recipe(told: dict[str, Any]) -> Recipe:
+    """Return the recipe that the options make. Ends the command for a name that is given twice."""
+    for option in ("columns", "defaults"):
+        names = [name.casefold() for name, _ in told[option]]
+        if len(set(names)) < len(names):
+            raise click.UsageError(f"--{'map' if option == 'columns' else 'default'}: a name is given twice")
+    fields = {
+        "text": told["text"],
+        "template_id": told["template_id"],
+        "template_values": list(told["values"]) or None,
+        "media_url": told["media_url"],
+        "language": told["language"],
+        "tag": told["tag"],
+        "send_at": told["send_at"],
+        "expires_at": told["expires_at"],
+    }
+    return Recipe(
+        to=told["to"],
+        class_=MessageClass(told["class_"]),
+        fields={name: value for name, value in fields.items() if value is not None},
+        columns=dict(told["columns"]),
+        defaults=dict(told["defaults"]),
+        country=told["country"],
+        sheet=told["sheet"],
+        skip_bad=told["skip_bad"],
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return how much a campaign may be."""
+    return Limits(settings.campaign_recipients, settings.campaign_upload, settings.campaign_bytes)
+
+
+campaign.add_command(campaign_look.list_)
+campaign.add_command(campaign_look.show)
+campaign.add_command(campaign_look.watch)
+
+
+@campaign.command(short_help="Let a campaign rest.")
+@_id
+@_by
+@_reason
+def pause(*, campaign_id: str, by: str, reason: str) -> None:
+    """Let a campaign rest: within a second none of its messages leaves, until it is resumed.
+
+    \b
+    Example:
+      headway campaign pause 0b83f1c2d3e8 --reason "wrong picture"
+    """
+    _steer(campaign_id, State.PAUSED, "pause", by, reason)
+
+
+@campaign.command(short_help="Let a campaign go on.")
+@_id
+@click.argument("file", type=click.File("rb"), required=False)
+@_by
+@_reason
+def resume(*, campaign_id: str, file: IO[bytes] | None, by: str, reason: str) -> None:
+    """Let a campaign go on: one that was paused, or, with its FILE, one whose loading broke off.
+
+    \b
+    Example:
+      headway campaign resume 0b83f1c2d3e8
+      headway campaign resume 0b83f1c2d3e8 guests.xlsx
+    """
+    settings = read_settings()
+    with opened(settings) as door:
+        found = store.read(door.client, campaign_id)
+        if found.state is State.PAUSED:
+            found = _become(door, found, State.RUNNING, "resume", Who(by[:100], _here(), reason[:_LONGEST]))
+        elif file is None and found.whole:
+            raise CampaignError(f"campaign {found.id} is {found.state.value}: there is nothing to resume")
+        if file is None and not found.whole:
+            raise CampaignError(
+                f"campaign {found.id} broke off after {found.loaded:,} of {found.records:,} rows: say its file "
+                f"({found.file}) to go on"
+            )
+        if file is not None:
+            limits = limits_of(settings)
+            sheet = str(found.recipe.get("sheet", ""))
+            table = tables.read(file.read(limits.bytes + 1), file=Path(file.name).name, limits=limits, sheet=sheet)
+            with campaign_look.bar(len(table.records)) as say:
+                outcome = load.resume(
+                    door.client, found.id, table, limits=limits, record_ttl_s=settings.record_ttl_s, say=say
+                )
+            found = outcome.campaign
+    click.echo(campaign_look.line(found))
+
+
+@campaign.command(short_help="End a campaign for good.")
+@_id
+@_by
+@click.option("--reason", required=True, help="Why; kept with it.")
+def cancel(*, campaign_id: str, by: str, reason: str) -> None:
+    """End a campaign for good: what has not left never does.
+
+    \b
+    Example:
+      headway campaign cancel 0b83f1c2d3e8 --reason "sent to the wrong list"
+    """
+    _steer(campaign_id, State.CANCELLED, "cancel", by, reason)
+
+
+def _steer(campaign_id: str, to: State, verb: str, by: str, reason: str) -> None:
+    with opened(read_settings()) as door:
+        found = store.read(door.client, campaign_id)
+        found = _become(door, found, to, verb, Who(by[:100], _here(), reason[:_LONGEST]))
+    click.echo(campaign_look.line(found))
+
+
+def _become(door: Door, found: Campaign, to: State, verb: str, who: Who) -> Campaign:
+    """Change its state, then what its messages do: nothing gets onto a lane behind the mark that drops them."""
+    changed = store.become(door.client, found.id, to)
+    selection = Selection(campaign=found.id)
+    decree = Decree(by=who.by, where=who.where, reason=who.reason)
+    number, ttl_s = found.number, changed.ttl_s
+    if to is not State.RUNNING:
+        what = What.HOLD if to is State.PAUSED else What.DROP
+        marks.put(door.client, number, what, selection, decree, verb=verb, record_ttl_s=ttl_s)
+    if to is not State.PAUSED:
+        holds = [one for one in marks.read(door.client, number) if (one.what, one.selection) == (What.HOLD, selection)]
+        if holds:
+            marks.end(door.client, number, holds, decree, verb=verb)
+    return changed
+
+
+def _here() -> str:
+    return f"{me()}@{socket.gethostname()}"[:100]

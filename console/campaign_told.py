@@ -1,0 +1,105 @@
+"""What does a person, or a program, hear of a campaign that was checked or sent?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from campaigns import bad_rows
+from campaigns.load import Outcome
+from campaigns.plan import Plan
+from campaigns.problems import MOST_LISTED, Problem
+from campaigns.tables import Table
+from console import output
+from console.campaign_cost import Cost
+
+#: Bad rows that a person is shown; a program gets a hundred, and a file all of them.
+SHOWN: Final = 20
+
+
+def tell_dry(made: Plan, suppressed: int, cost: Cost, *, preview: int, as_json: bool) -> None:
+    """Say what would be sent."""
+    if as_json:
+        output.print_json(
+            {"campaign": None, "dry_run": True, "repeated": False, **_counts(made, suppressed)}
+            | {"preview": made.preview(preview), "cost": cost.as_json()}
+        )
+        return
+    print_bad(made.bad, len(made.bad), file=made.file, word=made.word)
+    for message in made.preview(preview):
+        to, row = message.pop("to"), message.pop("row")
+        click.echo(f"{made.word} {row}: to {to}, {message.pop('class')}")
+        for name, value in message.items():
+            click.echo(f"    {name}: {value}")
+    _print_left_out(made, suppressed)
+    click.echo(f"{len(made.rows) - suppressed:,} messages would be sent{cost.told}. Nothing was enqueued.")
+
+
+def tell(outcome: Outcome, cost: Cost, *, as_json: bool) -> None:
+    """Say what was sent."""
+    found, made = outcome.campaign, outcome.plan
+    if as_json:
+        output.print_json(
+            {"campaign": found.as_json(), "dry_run": False, "repeated": outcome.repeated}
+            | {**_counts(made, found.suppressed), "preview": [], "cost": cost.as_json()}
+        )
+        return
+    if outcome.repeated:
+        click.echo(
+            f"Campaign {found.id} has this file and name already, and is {found.state.value}: nothing was enqueued. To "
+            "send it again give it another --name.",
+            err=True,
+        )
+        return
+    _print_left_out(made, found.suppressed)
+    classes = ", ".join(f"{count:,} {class_}" for class_, count in made.by_class.items())
+    click.echo(f"Campaign {found.id}: {found.queued:,} messages of {found.number} are on their lanes ({classes}).")
+    click.echo(f"To watch it: headway campaign watch {found.id}")
+
+
+def _counts(made: Plan, suppressed: int) -> dict[str, Any]:
+    listed = [problem.as_json() for problem in made.bad[:MOST_LISTED]]
+    return {
+        "records": made.records,
+        "rows": len(made.rows),
+        "by_class": made.by_class,
+        "duplicates": [one.as_json() for one in made.duplicates[:MOST_LISTED]],
+        "suppressed": suppressed,
+        "bad": listed,
+        "bad_rows": made.bad_rows,
+        "ignored_columns": list(made.ignored),
+    }
+
+
+def _print_left_out(made: Plan, suppressed: int) -> None:
+    if made.ignored:
+        click.echo(f"Columns that nothing asks for: {', '.join(made.ignored)}.", err=True)
+    for one in made.duplicates[:SHOWN]:
+        click.echo(f"{made.word} {one.row}: {one.to} is in {made.word} {one.first_row} already; left out", err=True)
+    if len(made.duplicates) > SHOWN:
+        click.echo(f"… and {len(made.duplicates) - SHOWN:,} more that are there twice", err=True)
+    if suppressed:
+        click.echo(f"{suppressed:,} recipients are suppressed and left out.", err=True)
+
+
+def tell_bad(outcome: Outcome, table: Table, to: Path | None, *, as_json: bool) -> None:
+    """Write the bad rows to a file."""
+    if not outcome.plan.bad or outcome.repeated:
+        return
+    path = to or Path(f"{Path(table.file).stem or 'campaign'}.{outcome.campaign.id}.bad.csv")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        count = bad_rows.write(table, outcome.plan, file)
+    if not as_json:
+        print_bad(outcome.plan.bad, len(outcome.plan.bad), file=table.file, word=table.word)
+    click.echo(f"{count:,} bad rows are left out, and stand in {path}.", err=True)
+
+
+def print_bad(bad: Sequence[Problem], found: int, *, file: str, word: str) -> None:
+    """Say on standard error which rows are bad."""
+    for problem in bad[:SHOWN]:
+        click.echo(problem.told(file, word=word), err=True)
+    if found > SHOWN:
+        click.echo(f"… and {found - SHOWN:,} more (--dry-run --json shows a hundred)", err=True)
