@@ -325,6 +325,11 @@ def quota(account: str, name: str) -> str:
     return f"headway:quota:{account}:{name}"
 
 
+def members(number: str, group_id: str) -> str:
+    """String: how many members a group has; empty while somebody asks, or when nobody could tell."""
+    return f"headway:members:{number}:{group_id}"
+
+
 def forecast(unit: str) -> str:
     """String: what is still to come from what was sent, and what receipts have taught of their share and delay."""
     return f"headway:{unit}:forecast"
@@ -401,6 +406,7 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(
         rf"headway:(status|balance):{_NUMBER}(:last)?", "string", True, "the provider may be asked again after this"
     ),
+    KeySpec(rf"headway:members:{_NUMBER}:(?s:.+)", "string", True, "people join and leave a group"),
     KeySpec(rf"headway:{_NUMBER}:throttle", "hash", True, "the TPS has recovered by then"),
     KeySpec(rf"headway:{_UNIT}:echo", "zset", True, "what is silent for so long has been told"),
     KeySpec(r"headway:quota:[0-9a-f]{16}:[a-z-]+", "zset", True, "a minute's requests"),

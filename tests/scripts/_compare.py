@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from headway import keys
+from headway import MessageClass, keys
 from scheduler.forecast import Forecast, unpack
 from tests.scripts._model_parts import NumberState
 from tests.scripts.model import Model
@@ -78,6 +78,7 @@ def differing_forecast(redis: Any, unit: str, model: Model) -> tuple[Any, Any] |
     return None
 
 
+STEPS = tuple(class_.priority for class_ in MessageClass)
 _FLAT = struct.Struct("<25d")
 
 
@@ -93,9 +94,12 @@ def _found(redis: Any, unit: str) -> dict[str, Any]:
         pipe.hgetall(key)
     for key_of in (keys.deferred, keys.uncertain, keys.dead, keys.deadlines, keys.window):
         pipe.zrange(key_of(unit), 0, -1, withscores=True)
+    pipe.hgetall(keys.due(unit))
+    for step in STEPS:
+        pipe.lrange(keys.due_line(unit, step), 0, -1)
     replies = pipe.execute()
     leased, kept, leases, meter = replies[4:8]
-    deferred, uncertain, dead, deadlines, window = replies[8:]
+    deferred, uncertain, dead, deadlines, window, due, *lines = replies[8:]
     return {
         **{f"lane {place}": raws[::-1] for place, raws in enumerate(replies[:4])},
         "leased": {id_.decode(): held for id_, held in leased.items()},
@@ -103,6 +107,8 @@ def _found(redis: Any, unit: str) -> dict[str, Any]:
         "leases": {id_.decode(): _lease(json.loads(text)) for id_, text in leases.items()},
         "meter": _meter(meter, window),
         "deferred": _scores(deferred),
+        "due": {int(step): int(front) for step, front in due.items()},
+        **{f"due {step}": [id_.decode() for id_ in line[::-1]] for step, line in zip(STEPS, lines, strict=True)},
         "uncertain": _scores(uncertain),
         "dead": _scores(dead),
         "deadlines": _scores(deadlines),
@@ -124,6 +130,8 @@ def _expected(model: Model) -> dict[str, Any]:
         },
         "meter": _model_meter(model),
         "deferred": model.deferred,
+        "due": model.front,
+        **{f"due {step}": model.due.get(step, []) for step in STEPS},
         "uncertain": model.uncertain,
         "dead": model.dead,
         "deadlines": _deadlines(model),
@@ -153,7 +161,8 @@ FIELDS = {
 
 def _meter(fields: dict[bytes, bytes], window: list[Any]) -> dict[str, Any]:
     who = (b"turn", b"deputy")
-    read: dict[str, Any] = {name.decode(): int(value) for name, value in fields.items() if name not in who}
+    aside = (*who, b"outflow")  # what estimates are made from: nothing is decided by it
+    read: dict[str, Any] = {name.decode(): int(value) for name, value in fields.items() if name not in aside}
     for name in who:
         read[name.decode()] = (fields.get(name, b"").decode(), read.pop(f"{name.decode()}_at", 0))
     found = {name: read.pop(name, without) for name, without in FIELDS.items()}

@@ -31,6 +31,7 @@ def constant(file: str, name: str) -> float:
 
 SKIPS = int(constant("take.lua", "SKIPS"))
 LOOK = int(constant("take.lua", "LOOK"))
+MOVES = int(constant("take.lua", "MOVES"))
 SLACK_US = int(constant("room.lua", "SLACK_US"))
 GATHER_US = int(constant("room.lua", "GATHER_US"))
 BEGIN_US = int(constant("room.lua", "BEGIN_US"))
@@ -223,6 +224,9 @@ class Taking:
     size: int = 0
     look: bool = False
     moved: int = 0
+    #: Whether due messages are at the front of a lane, and rows that left lanes.
+    fronts: bool = False
+    passes: list[tuple[int, int]] = field(default_factory=list)
 
 
 Settlements = list[Settlement]

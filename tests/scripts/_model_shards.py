@@ -33,7 +33,7 @@ class Shards:
         if self.moving or self.in_force != shards:
             return Sorted(0 if self.moving else self.in_force, 0, more=False)
         own = self.models[self.number]
-        own.promote(now)
+        own.promote(now, everything=True)
         moved = 0
         for step, lane in own.lanes.items():
             rows = lane[: most - moved]
@@ -49,10 +49,10 @@ class Shards:
         if self.in_force == shards:
             return 0, False
         own, former = self.models[self.number], self.models[unit]
-        former.promote(now)
+        more = former.promote(now, everything=True)
         moved = 0
         for step, lane in former.lanes.items():
             while lane and moved < most:
                 own.lanes[step].insert(0, lane.pop())
                 moved += 1
-        return moved, any(former.lanes.values())
+        return moved, more or any(former.lanes.values())

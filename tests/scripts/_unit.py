@@ -220,7 +220,12 @@ class Unit:
             Because.THROTTLED: 1000 * SECOND,
             Because.DEBT: self.model.debt_ue * 1000 / a.tps_milli + SECOND,
         }
-        assert decision.until_us - self.now <= longest.get(decision.because, math.inf), decision
+        assert decision.until_us - self.now <= longest.get(decision.because, math.inf), (
+            decision,
+            longest,
+            self.model.turn,
+            self.model.deputy,
+        )
         return decision.until_us
 
     # --- what must hold
@@ -229,7 +234,8 @@ class Unit:
         """What a lease holds and what is parked are two things, and each says why it is there."""
         model = self.model
         assert not model.leased.keys() & model.kept.keys()
-        assert sorted([*model.deferred, *model.uncertain, *model.dead]) == sorted(model.kept)
+        due = [id_ for line in model.due.values() for id_ in line]
+        assert sorted([*model.deferred, *due, *model.uncertain, *model.dead]) == sorted(model.kept)
         assert sorted(model.leased) == sorted(id_ for lease in model.leases.values() for id_, _ in lease.rows)
 
     def never_more_begins(self) -> None:

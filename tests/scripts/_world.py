@@ -7,6 +7,7 @@ A move asks `Choices` for its details, so that Hypothesis and a seeded walk shar
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from delivery.settle import Ending, Settlement
@@ -350,7 +351,7 @@ class World:
                 self._sort(self.shards.in_force, 1000)
             untils = [unit.drains() for unit in self.in_force()]
             rounds = 0 if self.waiting() < before else rounds
-            untils += [at * 1000 for model in self.models.values() for at in model.deferred.values()]
+            untils += [math.floor(at) * 1000 for model in self.models.values() for at in model.deferred.values()]
             if untils := [until for until in untils if until > self.now]:
                 self.pass_by((min(untils) - self.now) / 1000)
 

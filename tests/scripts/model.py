@@ -18,10 +18,12 @@ from priorities.table import TABLE, ClassRule
 from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wait
 from scheduler.leases import Begun
 from scheduler.rules import NumberRules
+from tests.scripts._model_due import Deferral
 from tests.scripts._model_parts import (
     AGAIN,
     EVENT_UE,
     LOOK,
+    MOVES,
     RETRY_FOR_MS,
     SKIPS,
     Allocation,
@@ -38,18 +40,18 @@ from tests.scripts._model_room import Room, Rooms
 __all__ = ["Item", "Model", "NumberState"]
 
 
-class Model(Rooms):
+class Model(Rooms, Deferral):
     """One unit: its lanes (head first), leases, parked messages and meter."""
 
     def __init__(self, rules: NumberRules, number: NumberState) -> None:
         super().__init__(rules, number)
+        Deferral.__init__(self)
         self.lanes: dict[int, list[Item]] = {rule.class_.priority: [] for rule in TABLE}
         self.leases: dict[str, Lease] = {}
         self.leased: dict[str, tuple[int, Item]] = {}
         self.kept: dict[str, tuple[int, Item]] = {}
-        self.deferred: dict[str, int] = {}
-        self.uncertain: dict[str, int] = {}
-        self.dead: dict[str, int] = {}
+        self.uncertain: dict[str, float] = {}
+        self.dead: dict[str, float] = {}
 
     # --- lease
 
@@ -60,10 +62,10 @@ class Model(Rooms):
         a = self.allocation(now)
         if shut := self._gate(now, a):
             return shut
-        self.promote(now)
+        more = self.promote(now)
         m = self.measure(now, a)
         self.owe(m, a)
-        t = Taking(look=m.quota is not None)
+        t = Taking(look=m.quota is not None, moved=int(more), fronts=bool(self.front))
         wait: tuple[int, Because] = (0, Because.EMPTY)
         for rule in TABLE:
             if not self.lanes[rule.class_.priority]:
@@ -75,6 +77,8 @@ class Model(Rooms):
                 wait = (room.until, room.because) if room.fits < 1 else (now, Because.AGAIN)
                 wait = (t.groups_until, Because.FORECAST) if t.groups_until else wait
                 break
+        for step, gone in t.passes:
+            t.moved += self.passed(step, gone)
         if t.rows:
             return self._grant(lease_id, holder, t, m, wait)
         if m.quota and m.quota.wanted:
@@ -114,20 +118,12 @@ class Model(Rooms):
             rows.append(LeasedRow(id_, step, verdict, "null" if item.refused else item.body))
         return Grant(now, lease.deadline, lease.charged, tuple(rows), now)
 
-    def promote(self, now: int) -> None:
-        """Put deferred messages whose time has come at the head of their lanes."""
-        due = sorted((at, id_) for id_, at in self.deferred.items() if at <= now // 1000)[:50]
-        for _, id_ in reversed(due):
-            del self.deferred[id_]
-            step, item = self.kept.pop(id_)
-            self.lanes[step].insert(0, item)
-
     def _take(self, step: int, t: Taking, room: int, groups_until: int, now: int) -> bool:
         lane, aside = self.lanes[step], list[Item]()
         look = LOOK if t.look and room >= 1 else 0
         want = min(self.rules.max_rows - len(t.rows), room + SKIPS) + look
         looked_at = lane[: max(0, want)]
-        gone, is_open = 0, want >= 1
+        gone, is_open, moved = 0, want >= 1, t.moved
         for item in looked_at:
             if not self._aside(item, step, t, now):
                 sends = item.verdict(now) == "send"
@@ -149,6 +145,11 @@ class Model(Rooms):
                     self._join(item, step, t, now)
             gone += 1
         lane[:gone] = aside
+        if gone == want and t.moved - moved == gone and t.moved < MOVES:
+            t.moved += t.fronts and self.passed(step, gone)
+            return self._take(step, t, room, groups_until, now)
+        if t.fronts and gone:
+            t.passes.append((step, gone - len(aside)))
         return is_open and not aside and len(looked_at) < want
 
     def _aside(self, item: Item, step: int, t: Taking, now: int) -> bool:
@@ -161,7 +162,7 @@ class Model(Rooms):
             self.lanes[item.step or 0].append(item)
         elif item.verdict(now) == "send" and item.not_before > now:
             self.kept[item.id] = (step, item)
-            self.deferred[item.id] = math.ceil(item.not_before / 1000)
+            self.defer(item.id, item.not_before)
         else:
             return False
         t.moved += 1
@@ -180,7 +181,7 @@ class Model(Rooms):
     def _next_ask(self, t: Taking, wait: tuple[int, Because], holder: str, now: int) -> int:
         if t.moved:
             return now
-        due = min(self.deferred.values(), default=0) * 1000
+        due = math.floor(min(self.deferred.values(), default=0)) * 1000
         until = due if now < due < wait[0] or wait[0] == 0 else wait[0]
         return self.wait_turn(holder, until, now) if until > now else until
 
@@ -215,6 +216,7 @@ class Model(Rooms):
         total, what = self.spent(now, a), f"{lease.id}:{lease.charged}"
         problem = Begun.PAUSED if self.number.paused else None
         recalled = any(id_ in self.number.cancelled for id_, _ in lease.rows)
+        recalled = recalled or any(self.leased[id_][1].expires <= now for id_, charged in lease.rows if charged)
         if problem is None and (a.rests_until or recalled or not self.begin_request(lease, now)):
             problem = Begun.STALE
         if problem is None and lease.charged:

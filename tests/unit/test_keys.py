@@ -16,7 +16,7 @@ def built() -> dict[str, str]:
     """Return one key of each builder in `headway.keys`."""
     given = {"number": NUMBER, "unit": f"{NUMBER}/3of4", "class_": MessageClass.BULK}
     given |= {"caller": "0123456789abcdef", "digest": "0123456789abcdef" * 2}
-    given |= {"step": "6"}
+    given |= {"step": "6", "turn": "0"}
     given |= {"account": "0123456789abcdef", "name": "push", "key": keys.balance(NUMBER)}
     skip = {"queue", "number_of", "number_of_unit", "units", "lanes", "doorbell", "dataclass"}
     found = {}

@@ -3,7 +3,7 @@
 -- them go into a millisecond, the next ones into the one after it).
 local defer
 do
-local LEAST_MS, SPREAD_MS = 2 ^ -12, 1000
+local SPREAD_MS, LEAST_MS = 1000, 2 ^ -12
 function defer(deferred, id, at_us)
   local at = math.ceil(at_us / 1000)
   for ms = at, at + SPREAD_MS do

@@ -14,7 +14,7 @@ function holds_of(limits, guard, now)
     return false
   end
   local h = limits ~= '' and cjson.decode(limits) or {}
-  h.resting, h.capped, h.record, h.leaving, h.now = KEYS[27], KEYS[28], ARGV[18], {}, now
+  h.resting, h.capped, h.record, h.leaving, h.now = KEYS[27], KEYS[28]:sub(1, -3), ARGV[18], {}, now
   local most, window_ms = guard:match('^(%d+):(%d+)$')
   h.guard = most and { most = tonumber(most), window_ms = tonumber(window_ms) }
   return h
