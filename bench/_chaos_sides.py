@@ -125,6 +125,7 @@ class HeadwaySide(_Base):
             pipe.hlen(keys.leased(number))
             pipe.zcard(keys.deferred(number))
             pipe.zcount(keys.uncertain(number), 0, "+inf")
+            pipe.zcard(keys.lines(number))
         return (missing // 10, *map(int, pipe.execute()))
 
     def verdict(self) -> tuple[Tally, list[str]]:
@@ -146,7 +147,7 @@ class HeadwaySide(_Base):
         said = [f"{self.house.orphans} pools lived on without their worker"] if self.house.orphans else []
         said += [f"{name} ended though nobody killed it" for name in self.house.fell]
         for number in NUMBERS:
-            names = (keys.leases(number), keys.leased(number), *keys.lanes(number))
+            names = (keys.leases(number), keys.leased(number), keys.heads(number), keys.lines(number), *keys.lanes(number))
             sizes = [(name, self._size(name)) for name in (*names, keys.deferred(number), keys.deadlines(number))]
             said += [f"{size} left in {name!r}" for name, size in sizes if size]
             if undecided := self._client.zcount(keys.uncertain(number), 0, "+inf"):

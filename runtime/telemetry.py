@@ -32,6 +32,8 @@ class Event(StrEnum):
     LEASE_LOST = "lease_lost"
     #: Rows that had not begun went back to the head of their lane [number, lease, rows].
     LEASE_RETURNED = "lease_returned"
+    #: Messages stood behind one to the same recipient that was in no place any more; they go on [number, recipients].
+    RECIPIENTS_RELIEVED = "recipients_relieved"
     #: The provider didn't take a row [number, message, verdict, code, reason].
     SEND_FAILED = "send_failed"
     #: A message on a lane can't be sent as it is; it is dead [number, message, field, problem].
@@ -75,12 +77,16 @@ class Event(StrEnum):
     PUSHES_SILENT = "pushes_silent"
     #: Processes were started with different TPS for a number; the lowest holds [number, ours_milli, lowest_milli].
     TPS_DIFFERS = "tps_differs"
+    #: Contacts were sent one text more often than HEADWAY_LOOP_GUARD allows, and rest from it [number, contacts].
+    CONTACT_RESTS = "contact_rests"
     #: Processes were started with different values of a setting for a number; each goes by its own [number, setting,
     #: ours, others].
     SETTINGS_DIFFER = "settings_differ"
     #: A live value that was written by hand can't be: the last good one holds, or the environment's [number, setting,
     #: value, holds].
     SETTING_IGNORED = "setting_ignored"
+    #: The provider doesn't say how many members a group has: receipts of 256 are foreseen [number, problem].
+    GROUP_UNKNOWN = "group_unknown"
     #: Processes were started with different shards for a number; the fewest hold [number, ours, fewest].
     SHARDS_DIFFER = "shards_differ"
     #: Another number of shards holds; what waits in the former ones is moved first [number, shards].

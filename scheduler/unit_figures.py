@@ -15,8 +15,9 @@ from headway import keys
 from headway.classes import MessageClass
 from scheduler import meter
 
-#: Answers of the server for each unit: four lanes, leased, deferred, uncertain, dead, window, meter.
-_ANSWERS = 10
+#: Answers of the server for each unit: four lanes, who stands behind in each, leased, deferred, uncertain, dead, window,
+#: meter.
+_ANSWERS = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class UnitFigures:
     totals: Mapping[str, int]
     #: Requests that the provider accepted and of which nothing came back.
     silent_pushes: int = 0
+    #: How often the loop guard let a contact rest.
+    rested: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures by name, in their documented order."""
@@ -48,6 +51,7 @@ class UnitFigures:
             "debt_ms": self.debt_ms,
             "totals": dict(self.totals),
             "silent_pushes": self.silent_pushes,
+            "rested": self.rested,
         }
 
 
@@ -58,6 +62,10 @@ def read_units(client: redis.Redis, units: Sequence[str], tps_milli: int, *, now
         for unit in units:
             for lane in keys.lanes(unit):
                 pipe.llen(lane)
+            for class_ in MessageClass:  # those that stand behind another one to the same recipient wait too
+                pipe.zlexcount(keys.lines(unit), f"[{class_.priority}:", f"({class_.priority};")
+            for class_ in MessageClass:  # and those whose time has come, that are on their way to the lane
+                pipe.llen(keys.due_line(unit, class_.priority))
             pipe.hlen(keys.leased(unit))
             for parked in (keys.deferred, keys.uncertain, keys.dead):
                 pipe.zcard(parked(unit))
@@ -81,6 +89,7 @@ def total(units: Sequence[UnitFigures]) -> UnitFigures:
         debt_ms=max(one.debt_ms for one in units),
         totals=_sum([one.totals for one in units]),
         silent_pushes=sum(one.silent_pushes for one in units),
+        rested=sum(one.rested for one in units),
     )
 
 
@@ -89,15 +98,16 @@ def _figures(answers: Sequence[Any], tps_milli: int, now_us: int) -> UnitFigures
     spent = meter.spent_of(fields)
     drained_ue = max(0, now_us - spent.backlog_at_us) * tps_milli // 1000
     return UnitFigures(
-        waiting=dict(zip((class_.value for class_ in MessageClass), counts[:4], strict=True)),
-        leased=counts[4],
-        deferred=counts[5],
-        uncertain=counts[6],
-        dead=counts[7],
+        waiting={class_.value: counts[i] + counts[4 + i] + counts[8 + i] for i, class_ in enumerate(MessageClass)},
+        leased=counts[12],
+        deferred=counts[13],
+        uncertain=counts[14],
+        dead=counts[15],
         spent=sum(int(entry.rpartition(b":")[2]) for entry in window),
         debt_ms=max(0, spent.backlog_ue - drained_ue) // tps_milli,
         totals={"send": spent.send, "inbound": spent.inbound, "delivered": spent.delivered, "read": spent.read},
         silent_pushes=spent.silent_pushes,
+        rested=spent.rested,
     )
 
 

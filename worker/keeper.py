@@ -17,9 +17,10 @@ import redis
 
 from delivery.policy import Policy
 from delivery.settle import Ending, end, ended, rows_of
+from headway.keys import number_of_unit
 from runtime.scripts import Call, run_all
 from runtime.telemetry import Event, get_logger
-from scheduler import control, leases
+from scheduler import control, leases, order
 from worker.differences import Differences
 from worker.doubts import Doubts
 from worker.engine import Engine
@@ -79,6 +80,7 @@ class Keeper:
             self._look: LOOK_US,
         }
         self._told: dict[str, int] = {}
+        self._relieved: dict[str, tuple[str, str]] = {}
         self._differences = Differences(engine.client, engine.rules)
         self._shards = Resharding(engine)
         self._away = False
@@ -200,6 +202,18 @@ class Keeper:
     def _look(self) -> None:
         agenda = self._engine.agenda
         self._watch.look([unit for number in agenda.numbers() for unit in agenda.units(number)])
+        self._relieve([unit for number in agenda.numbers() for unit in self._shards.all_units(number)])
+
+    def _relieve(self, units: Sequence[str]) -> None:
+        """Free recipients whose head is in no place any more: some of each unit's at a time, going round."""
+        calls = [order.relieve(unit, self._relieved.get(unit, order.START)) for unit in units]
+        for unit, reply in zip(units, run_all(self._client, calls) if calls else [], strict=True):
+            if isinstance(reply, Exception):
+                raise reply
+            found = order.relieved(reply)
+            self._relieved[unit] = found.at
+            if found.freed:
+                log.warning(Event.RECIPIENTS_RELIEVED, number=number_of_unit(unit), recipients=found.freed)
 
     def _reclaim(self, number: str) -> None:
         """End the leases of a unit's holders that are lost; whoever comes first does it."""

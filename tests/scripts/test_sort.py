@@ -328,3 +328,57 @@ def test_no_message_is_lost_doubled_or_passed(redis: redis_py.Redis, plan: list[
     for what, *given_ in plan:
         getattr(walk, what)(*given_)
     walk.end()
+
+
+# --- order to one recipient
+
+
+def _in_order(redis: redis_py.Redis, number: str = NUMBER) -> Stage:
+    return Stage(redis, number=number, tps=50, headroom=0, order=("normal",))
+
+
+def _behind(stage: Stage, ids: list[str], *, back: bool) -> None:
+    """Messages to one recipient; the first is leased, and perhaps handed back; the others stand behind it."""
+    stage.push(*ids, to=PEOPLE[0])
+    for _ in range(5):
+        stage.later(ms=100)
+        stage.drain()
+    assert stage.redis.zcard(keys.lines(stage.rules.number)) == len(ids) - 1
+    if back:
+        (lease_id,) = stage.redis.hkeys(keys.leases(stage.rules.number))
+        stage.end(lease_id.decode())
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_who_stands_behind_goes_to_the_shard_before_what_came_later(redis: redis_py.Redis, back: bool) -> None:  # noqa: FBT001
+    """With a head on its lane, behind it; with one in flight, without it."""
+    stage = _in_order(redis)
+    ids = [f"m{index:03d}" for index in range(230)]
+    _behind(stage, ids, back=back)
+    stage.push("later", to=PEOPLE[0])
+    stage.run(shards.agree(NUMBER, "p", 2))
+    stage.run(shards.agree(NUMBER, "p", 2, emptied=2))
+    for _ in range(10):
+        stage.run(shards.sort(NUMBER, 2, now_us=stage.now_us))
+    home = _in_order(redis, shards.unit_of(NUMBER, 2, PEOPLE[0]))
+    assert home.waiting("normal") == [*(ids if back else ids[1:]), "later"]
+    assert not redis.exists(keys.lines(NUMBER), keys.heads(NUMBER))
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_who_stands_behind_in_a_former_shard_comes_back_in_order(redis: redis_py.Redis, back: bool) -> None:  # noqa: FBT001
+    """In pieces, and before what came to the number meanwhile."""
+    own, home = _in_order(redis), _in_order(redis, shards.unit_of(NUMBER, 2, PEOPLE[0]))
+    own.run(shards.agree(NUMBER, "p", 2))
+    ids = [f"m{index:03d}" for index in range(40)]
+    _behind(home, ids, back=back)
+    home.push("later", to=PEOPLE[0])
+    own.run(shards.agree(NUMBER, "p", 4))
+    own.push("last", to=PEOPLE[0])
+    moved, more = 0, True
+    while more:
+        rows, more = own.run(shards.drain(home.rules.number, 2, most=7, now_us=own.now_us))
+        moved += rows
+        assert moved < 100
+    assert own.waiting("normal") == [*(ids if back else ids[1:]), "later", "last"]
+    assert not redis.exists(keys.lines(home.rules.number))
