@@ -23,7 +23,7 @@ ROWS = 200
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Whether a message is cancelled now; else `state` says why not: what became of it, `sending`, or empty for none."""
+    """Whether a message is cancelled now; else `state` says why not: its state, `sending`, or empty for no record."""
 
     done: bool
     state: str

@@ -34,6 +34,11 @@ class Decree:
             raise ControlError("reason", f"must have at most {REASON_LONGEST} printable characters")
 
     @property
+    def now_ms(self) -> int | None:
+        """The test's time in milliseconds, if there is one."""
+        return None if self.now_us is None else self.now_us // 1000
+
+    @property
     def now(self) -> str | int:
         """The time as scripts take it."""
         return "" if self.now_us is None else self.now_us

@@ -36,6 +36,7 @@ from scheduler.decree import Decree
 MOST_AGE = timedelta(days=3650)
 
 
+_NEVER_MS = 2**53
 #: As a group's id.
 _TO_LONGEST = 128
 
@@ -148,10 +149,12 @@ def put(
 
     Raises ControlError when the number has too many marks.
     """
-    superseded = [mark.id for mark in read(client, number) if (mark.what, mark.selection) == (what, selection)]
+    now_ms = server_ms(client) if decree.now_ms is None else decree.now_ms
+    standing = read(client, number, now_ms=now_ms)
+    superseded = [mark.id for mark in standing if (mark.what, mark.selection) == (what, selection)]
     until_ms = decree.until_ms
     if what is What.DROP:
-        until_ms = min(until_ms or 2**53, server_ms(client) + record_ttl_s * 1000)
+        until_ms = min(until_ms or _NEVER_MS, now_ms + record_ttl_s * 1000)
     said = {
         "what": what.value, "verb": verb, "ttl_s": record_ttl_s, "token": uuid.uuid4().hex,
         "class": selection.class_ and selection.class_.value,

@@ -36,9 +36,10 @@ local function heads(t, row, sends, ordered)
   return row.place:sub(3)
 end
 
--- dropped(t, row): the row was dropped on the way, unless it is kept somewhere; those behind it go on.
+-- dropped(t, row): the row was dropped on the way, unless it is kept somewhere; those behind it go on. So do they when a
+-- person holds it aside.
 local function dropped(t, row)
-  if t.heads and ahead_of(t, row) == row.id and redis.call('HEXISTS', KEYS[13], row.id) == 0 then
+  if t.heads and ahead_of(t, row) == row.id and (row.aside or redis.call('HEXISTS', KEYS[13], row.id) == 0) then
     t.gone[#t.gone + 1] = { row.place, row.id }
   end
 end
