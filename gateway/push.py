@@ -19,6 +19,7 @@ from starlette.responses import Response
 from gateway import idempotency
 from gateway.auth import bearer
 from gateway.body import PUSH_LIMIT, parse_object, read
+from gateway.groups import Groups
 from gateway.idempotency import Claims
 from gateway.parts import Parts
 from gateway.problems import Unavailable
@@ -83,6 +84,8 @@ class PushEndpoint:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._claims = Claims(parts.commit)
+        self._groups = Groups(parts.commit, parts.session, parts.settings)
+        parts.before_close.append(self._groups.close)
         self._ttl_s = parts.settings.record_ttl_s
 
     async def push(self, request: Request) -> Response:
@@ -125,6 +128,7 @@ class PushEndpoint:
 
     async def _accept(self, number: str, rows: Sequence[Message], push_id: int, *, size: int) -> PushAnswer:
         """Put the rows on their lanes under ids that follow the push's own; rows that are there already stay."""
+        rows = await self._groups.with_members(number, rows)
         pushed = Pushed(number, rows, push_id, [str(id) for id in range(push_id + 1, push_id + 1 + len(rows))])
         if size > LARGE or len(rows) > CHUNK:
             await self._enqueue_large(pushed)

@@ -1,4 +1,4 @@
-"""What does Picky Assist say of a device or of the balance? Questions that send nothing and may be asked rarely.
+"""What does Picky Assist say of a device, the balance, a group? Questions that send nothing and may be asked rarely.
 
 "3 a minute" holds for the device's status ("Rate Limits"); whoever asks keeps the answer for that long.
 """
@@ -29,13 +29,14 @@ async def ask(
     token: str,
     application: str | None,
     patience: timedelta = PATIENCE,
+    **more: str,
 ) -> Answer | NoAnswer:
     """Ask each base URL in turn until one answers; only connection set-up is tried again.
 
-    `application` is Picky's channel id, None where the question is for the whole project. Raises only
-    asyncio.CancelledError.
+    `application` is Picky's channel id, None where the question is for the whole project; `more`: fields of the body.
+    Raises only asyncio.CancelledError.
     """
-    body = {"token": token} if application is None else {"token": token, "application": application}
+    body = {"token": token, **({} if application is None else {"application": application}), **more}
     payload = json.dumps(body).encode()
     deadline_s = asyncio.get_running_loop().time() + patience.total_seconds()
     result: Answer | NoAnswer = NoAnswer("unreachable", "no address was tried", left=False)

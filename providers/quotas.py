@@ -18,6 +18,8 @@ class Request(StrEnum):
     PUSH = "push"
     #: What a device or the balance is asked.
     STATUS = "status"
+    #: Who is in a group.
+    GROUP = "group-details"
     #: A connector that gives messages to Picky.
     CONNECTOR_INBOUND = "connector-inbound"
     #: An HTTP action of a connector.
@@ -32,7 +34,14 @@ class NamedQuota:
     per_minute: int
 
 
-_PICKY = {Request.PUSH: 90, Request.STATUS: 3, Request.CONNECTOR_INBOUND: 10, Request.CONNECTOR_ACTION: 3}
+#: The page has no limit for groups' details: asked as rarely as for a device's status.
+_PICKY = {
+    Request.PUSH: 90,
+    Request.STATUS: 3,
+    Request.GROUP: 3,
+    Request.CONNECTOR_INBOUND: 10,
+    Request.CONNECTOR_ACTION: 3,
+}
 
 #: Provider -> kind of request -> its quota. A kind that isn't here has none.
 QUOTAS: Mapping[str, Mapping[Request, NamedQuota]] = MappingProxyType(
