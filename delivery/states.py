@@ -32,6 +32,8 @@ class State(StrEnum):
     FAILED = "failed"
     #: Its time passed before it could leave.
     EXPIRED = "expired"
+    #: Too much for its contact in a while: let go by a cap (HEADWAY_CAPS), never sent.
+    CAPPED = "capped"
     #: Given up; kept for a person, who can retry it.
     DEAD = "dead"
     #: A person let it go.
@@ -48,7 +50,7 @@ _PROVEN = frozenset({S.SENT, S.DELIVERED, S.READ})
 #: State -> the states that may follow it.
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     S.WAITING: frozenset({S.LEASED, S.DEFERRED, S.CANCELLED}) | _PROVEN,
-    S.LEASED: frozenset({S.SENDING, S.WAITING, S.DEFERRED, S.EXPIRED, S.DEAD, S.CANCELLED}),
+    S.LEASED: frozenset({S.SENDING, S.WAITING, S.DEFERRED, S.EXPIRED, S.CAPPED, S.DEAD, S.CANCELLED}),
     S.SENDING: frozenset({S.SENT, S.DEFERRED, S.UNCERTAIN, S.DEAD, S.WAITING}),
     S.DEFERRED: frozenset({S.WAITING, S.CANCELLED}) | _PROVEN,
     S.UNCERTAIN: frozenset({S.WAITING, S.DEFERRED, S.FAILED, S.DEAD, S.DISCARDED, S.CANCELLED}) | _PROVEN,
@@ -57,6 +59,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     S.READ: frozenset(),
     S.FAILED: frozenset(),
     S.EXPIRED: frozenset(),
+    S.CAPPED: frozenset(),
     S.DEAD: frozenset({S.WAITING, S.DISCARDED}) | _PROVEN,
     S.DISCARDED: frozenset(),
     # Taken back, but a try before that had reached the provider after all.
@@ -64,7 +67,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 }
 
 #: What a settle may make of a row that its lease still holds, or of one that is uncertain by now.
-SETTLED = frozenset({S.SENT, S.DEFERRED, S.UNCERTAIN, S.DEAD, S.WAITING, S.EXPIRED})
+SETTLED = frozenset({S.SENT, S.DEFERRED, S.UNCERTAIN, S.DEAD, S.WAITING, S.EXPIRED, S.CAPPED})
 
 
 def may_come_from(state: State) -> frozenset[State]:

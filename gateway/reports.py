@@ -23,6 +23,7 @@ STATUSES: Mapping[str, str] = {
     State.DELIVERED: "1",
     State.FAILED: "2",
     State.EXPIRED: "2",
+    State.CAPPED: "2",
     State.DEAD: "2",
     State.READ: "3",
 }

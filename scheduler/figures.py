@@ -46,6 +46,8 @@ class NumberFigures:
     totals: Mapping[str, int]
     #: Requests that the provider accepted and of which nothing came back.
     silent_pushes: int = 0
+    #: How often the loop guard let a contact rest.
+    rested: int = 0
     #: Those in force, when there are several.
     shards: tuple[UnitFigures, ...] = ()
 
@@ -68,6 +70,7 @@ class NumberFigures:
             "debt_ms": self.debt_ms,
             "totals": dict(self.totals),
             "silent_pushes": self.silent_pushes,
+            "rested": self.rested,
             **({"shards": each} if each else {}),
         }
 
@@ -102,6 +105,7 @@ def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
         debt_ms=all_of_it.debt_ms,
         totals=all_of_it.totals,
         silent_pushes=all_of_it.silent_pushes,
+        rested=all_of_it.rested,
         shards=tuple(found[unit] for unit in in_force) if len(in_force) > 1 else (),
     )
 

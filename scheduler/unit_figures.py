@@ -15,8 +15,8 @@ from headway import keys
 from headway.classes import MessageClass
 from scheduler import meter
 
-#: Answers of the server for each unit: four lanes, who stands behind in each, leased, deferred, uncertain, dead, window,
-#: meter.
+#: Answers of the server for each unit: four lanes, who stands behind in each and what is due, leased, deferred,
+#: uncertain, dead, window, meter.
 _ANSWERS = 18
 
 

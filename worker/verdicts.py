@@ -22,6 +22,8 @@ from providers.outcomes import Outcome, Verdict
 from scheduler.decisions import LeasedRow
 
 _SENT = Reaction(State.SENT)
+#: What a lease says of a row that a cap lets go, before the cap.
+CAPPED = "capped: "
 
 #: One decoder for all: `json.loads` looks at its options anew for each text.
 _read: Callable[[str], Any] = json.JSONDecoder().decode
@@ -42,6 +44,9 @@ def plan(rows: tuple[LeasedRow, ...]) -> Plan:
     for row in rows:
         if row.verdict == "expired":
             decided.append(Settlement(row.id, State.EXPIRED, left=False))
+        elif row.verdict.startswith(CAPPED):
+            reason = "more than " + row.verdict.removeprefix(CAPPED)
+            decided.append(Settlement(row.id, State.CAPPED, left=False, code="capped", reason=reason))
         elif row.verdict != "send":
             reason = row.verdict.removeprefix("refused: ")
             decided.append(Settlement(row.id, State.DEAD, left=False, code="refused", reason=reason))

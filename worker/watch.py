@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from delivery import echo
 from delivery.settle import Settlement
 from delivery.states import State
+from headway import keys
 from headway.keys import number_of_unit
 from runtime.scripts import Call, run_all
 from runtime.telemetry import Event, get_logger
@@ -36,6 +37,7 @@ class Watch:
         self._engine = engine
         self._slow: set[str] = set()
         self._said_us: dict[str, int] = {}
+        self._rested: dict[str, int] = {}
 
     def look(self, units: Iterable[str]) -> None:
         """Look once at each unit, and at each number."""
@@ -48,8 +50,22 @@ class Watch:
             told = echo.found(reply)
             if told.requests:
                 self._alarm(number_of_unit(unit), told)
+        self._rests(wanted)
         for number in {number_of_unit(unit) for unit in wanted}:
             self._recovered(number, wanted.get(number) or self._engine.rules(number))
+
+    def _rests(self, wanted: Mapping[str, NumberRules]) -> None:
+        """Warn of contacts that rest from a text: two programs may be answering each other."""
+        guarded = [unit for unit, rules in wanted.items() if rules.loop_guard]
+        pipe = self._engine.client.pipeline(transaction=False)
+        for unit in guarded:
+            pipe.hget(keys.meter(unit), "rested")
+        for unit, found in zip(guarded, pipe.execute() if guarded else [], strict=True):
+            rested = int(found or 0)
+            before = self._rested.get(unit, rested)
+            self._rested[unit] = rested
+            if rested > before:
+                log.warning(Event.CONTACT_RESTS, number=number_of_unit(unit), contacts=rested - before)
 
     def _alarm(self, number: str, told: echo.Silent) -> None:
         live = control.read(self._engine.client, number).values

@@ -268,7 +268,7 @@ def test_a_delivery_report_is_picky_s(door: Door, redis: redis_py.Redis) -> None
 def test_every_final_state_has_a_status_in_a_report() -> None:
     """1 delivered, 2 given up, 3 read; all else is still open."""
     assert {str(state): status for state, status in STATUSES.items()} == {
-        "delivered": "1", "failed": "2", "expired": "2", "dead": "2", "read": "3",
+        "delivered": "1", "failed": "2", "expired": "2", "capped": "2", "dead": "2", "read": "3",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from headway.errors import SettingError
 from runtime.secret import Secret, hide_passwords, hide_url
 from runtime.settings import NumberSettings, Settings
 from runtime.variables import BY_NAME, DEMO_NUMBER, GLOBAL, NOT_YET, PER_NUMBER
+from runtime.windows import LoopGuard
 
 OTHER = "393331234567"
 
@@ -62,6 +63,10 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         uncertain={"urgent": "resend", "high": "resend", "normal": "hold", "bulk": "hold"},
         uncertain_wait_ms=60_000,
         retry_for_ms=86_400_000,
+        expires_ms={},
+        quiet={},
+        caps=(),
+        loop_guard=LoopGuard(5, 60_000),
         push_per_minute=90,
         status_per_minute=3,
         webhook_keys=(),

@@ -7,7 +7,7 @@ import pytest
 from delivery import states
 from delivery.states import SETTLED, TRANSITIONS, State, may_come_from
 
-FINAL = {State.READ, State.FAILED, State.EXPIRED, State.DISCARDED}
+FINAL = {State.READ, State.FAILED, State.EXPIRED, State.CAPPED, State.DISCARDED}
 
 
 def test_every_state_is_in_the_table() -> None:
