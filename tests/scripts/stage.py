@@ -83,7 +83,7 @@ class Stage:
     def push_sealed(self, rows: Sequence[tuple[str, bytes]], *, class_: str = "normal") -> int:
         """Run the push script on ready envelopes."""
         number = self.rules.number
-        names = [keys.lane(number, MessageClass(class_)), *(keys.record(id_) for id_, _ in rows)]
+        names = [keys.lane(number, MessageClass(class_)), keys.marks(number), *(keys.record(id_) for id_, _ in rows)]
         args = [self.now_us, number, class_, keys.doorbell(number), RECORD_TTL_S, "", *(raw for _, raw in rows)]
         return int(self.redis.eval(push_script(), len(names), *names, *args))
 
@@ -175,7 +175,7 @@ class Stage:
     def meter(self) -> dict[str, int]:
         """Read the meter as it stands in Redis."""
         found = self.redis.hgetall(keys.meter(self.rules.number))
-        return {name.decode(): int(value) for name, value in found.items() if name != b"turn"}
+        return {name.decode(): int(value) for name, value in found.items() if name not in {b"turn", b"outflow"}}
 
     def debt(self) -> float:
         """Return how many events the container is behind now."""

@@ -1,4 +1,5 @@
 -- @include owe
+-- @include outflow
 -- @include order
 -- What a lease ends with: these work on the KEYS and ARGV of lease.lua.
 
@@ -52,6 +53,7 @@ local function grant(t, m, wait, now)
   if t.taken > 0 then
     charge(KEYS[7], KEYS[8], now, m.behind - t.taken * 1000000, id, t.taken, m.window_us)
     redis.call('HSET', KEYS[7], 'window', m.spent, 'pace_at', int(m.pace_at), 'floor_at', int(m.floor_at))
+    flowed(KEYS[7], t, m, wait[2] ~= 'empty', now)
     if m.by_floor > 0 then
       redis.call('HINCRBY', KEYS[7], 'floor', m.by_floor)
     end
