@@ -22,7 +22,7 @@ from gateway.body import PUSH_LIMIT, parse_object, read
 from gateway.groups import Groups
 from gateway.idempotency import Claims
 from gateway.parts import Parts
-from gateway.problems import Unavailable
+from gateway.problems import Conflict, Unavailable
 from gateway.push_rows import kind_of, messages
 from gateway.push_shapes import PushAnswer, PushedRow
 from gateway.push_shapes import read as read_shape
@@ -130,16 +130,22 @@ class PushEndpoint:
         """Put the rows on their lanes under ids that follow the push's own; rows that are there already stay."""
         rows = await self._groups.with_members(number, rows)
         pushed = Pushed(number, rows, push_id, [str(id) for id in range(push_id + 1, push_id + 1 + len(rows))])
-        if size > LARGE or len(rows) > CHUNK:
-            await self._enqueue_large(pushed)
-        else:
-            await self._enqueue(pushed)
+        try:
+            if size > LARGE or len(rows) > CHUNK:
+                await self._enqueue_large(pushed)
+            else:
+                await self._enqueue(pushed)
+        except Conflict:
+            await self._parts.ask(lambda client: client.delete(keys.push(str(push_id))))
+            raise
         return _told(push_id, [recipient(row) for row in rows])
 
     async def _enqueue(self, pushed: Pushed) -> None:
         calls = [pushed.remembered(self._ttl_s), *pushed.calls(self._ttl_s)]
         for reply in await self._parts.commit.run_all(calls):
             if isinstance(reply, redis.ResponseError):
+                if why := publish.drained(reply):
+                    raise Conflict(f"{pushed.number}: {why}; nothing was accepted") from reply
                 raise Unavailable(f"the server takes no messages ({reply}); nothing was accepted, try again") from reply
 
     async def _enqueue_large(self, pushed: Pushed) -> None:
@@ -191,6 +197,8 @@ def _whole(pushed: Pushed, replies: Sequence[Any]) -> None:
         raise problem
     taken = [index for index, reply in enumerate(replies) if not isinstance(reply, BaseException)]
     if not taken:
+        if why := publish.drained(problem):
+            raise Conflict(f"{pushed.number}: {why}; nothing was accepted") from problem
         raise Unavailable(f"nothing is known to be accepted: {problem}") from problem
     count = len(pushed.rows)
     spans = [(index * CHUNK, min(count, (index + 1) * CHUNK) - 1) for index in taken]

@@ -5,7 +5,9 @@ The only package that ships in the wheel. It imports no other room and needs not
 
 from headway.classes import MessageClass
 from headway.client import Client
-from headway.errors import BrokerUnavailable, HeadwayError, InvalidMessage
+from headway.errors import BrokerUnavailable, HeadwayError, InvalidMessage, NumberDrained
 from headway.message import Message
 
-__all__ = ["BrokerUnavailable", "Client", "HeadwayError", "InvalidMessage", "Message", "MessageClass"]
+__all__ = [
+    "BrokerUnavailable", "Client", "HeadwayError", "InvalidMessage", "Message", "MessageClass", "NumberDrained",
+]  # fmt: skip

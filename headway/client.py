@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from headway import keys, publish
 from headway.envelope import new_ids
-from headway.errors import BrokerUnavailable, InvalidMessage
+from headway.errors import BrokerUnavailable, InvalidMessage, NumberDrained
 from headway.message import MESSAGE_ID, NUMBER, Message
 
 
@@ -53,7 +53,8 @@ class Client:
         """Enqueue one message (a Message, or its fields) and return its id.
 
         Raises InvalidMessage, which names the field: then nothing was accepted. Raises BrokerUnavailable: then it may
-        have been, and repeating with the same `id` is safe.
+        have been, and repeating with the same `id` is safe. Raises NumberDrained when a person has the number take no
+        more: nothing was accepted.
         """
         return self.push_many(number, [one(message, fields)], ids=None if id is None else [id])[0]
 
@@ -62,8 +63,8 @@ class Client:
     ) -> list[str]:
         """Enqueue many messages in one pipelined publish and return their ids, in order.
 
-        All of them are checked before the first is enqueued. Raises InvalidMessage and BrokerUnavailable as `push`
-        does.
+        All of them are checked before the first is enqueued. Raises InvalidMessage, NumberDrained and
+        BrokerUnavailable as `push` does.
         """
         rows, ids = checked(number, messages, ids)
         try:
@@ -71,6 +72,8 @@ class Client:
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise BrokerUnavailable(f"the server doesn't answer ({error}); repeat with the same ids") from error
         except redis.ResponseError as error:
+            if drained := publish.drained(error):
+                raise NumberDrained(f"{number}: {drained}") from error
             raise BrokerUnavailable(f"the server refuses to write ({error}); nothing more was accepted") from error
         return ids
 

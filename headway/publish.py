@@ -40,7 +40,7 @@ def calls(
 def _call(
     number: str, class_: MessageClass, ids: Sequence[str], rows: Sequence[Message], *, record_ttl_s: int, push_id: str
 ) -> PushCall:
-    names = [keys.lane(number, class_), *map(keys.record, ids)]
+    names = [keys.lane(number, class_), keys.marks(number), *map(keys.record, ids)]
     # A record must outlive the wait of its message.
     ttl_s = record_ttl_s + max([_wait_s(row) for row in rows if row.send_at is not None], default=0)
     args: list[str | int | bytes] = ["", number, class_.value, keys.doorbell(number), ttl_s, push_id]
@@ -57,3 +57,9 @@ def _wait_s(row: Message) -> int:
         return 0
     at = row.send_at if isinstance(row.send_at, datetime) else datetime.fromisoformat(row.send_at)
     return max(0, int((at - datetime.now(UTC)).total_seconds()))
+
+
+def drained(refusal: Exception) -> str:
+    """Return why the script took nothing, when a person has the number take no more messages; else nothing."""
+    said, _, why = str(refusal).partition(" ")
+    return why if said == "DRAINED" else ""

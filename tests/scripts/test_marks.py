@@ -10,7 +10,7 @@ import pytest
 
 from delivery.settle import Settlement
 from delivery.states import State
-from headway import MessageClass, keys
+from headway import Client, MessageClass, NumberDrained, keys
 from headway.errors import ControlError
 from scheduler import marks
 from scheduler.cancel import cancel, clear
@@ -367,6 +367,24 @@ def test_a_mark_that_is_made_again_replaces_the_one_before(stage: Stage) -> None
             stage.later(ms=1)
     standing = marks.read(stage.redis, NUMBER, now_ms=stage.now_us // 1000)
     assert [(mark.what, mark.reason) for mark in standing] == [(What.HOLD, "second"), (What.DROP, "second")]
+
+
+def test_a_drained_number_takes_no_more_and_lets_out_what_waits(stage: Stage) -> None:
+    """The client raises with who and why; a repeated push of what was accepted before is no error; others go on."""
+    stage.change(tps_milli=100_000)
+    client = Client(stage.redis)
+    client.push(NUMBER, to="19990000001", text="x", class_="bulk", id="before")
+    put(stage, What.DRAIN, BULK, reason="the shop is closed", until_ms=stage.now_us // 1000 + 1000)
+    with pytest.raises(NumberDrained, match=f"{NUMBER}: bulk takes no more messages: the shop is closed .ada."):
+        client.push(NUMBER, to="19990000001", text="x", class_="bulk")
+    client.push(NUMBER, to="19990000001", text="x", class_="bulk", id="before")
+    client.push(NUMBER, to="19990000002", text="x", class_="high", id="other")
+    assert sorted(stage.drain()) == ["before", "other"]
+    put(stage, What.DRAIN, Selection())
+    with pytest.raises(NumberDrained, match="the number takes no more"):
+        client.push(NUMBER, to="19990000002", text="x", class_="high")
+    lift(stage)
+    client.push(NUMBER, to="19990000002", text="x", class_="high")
 
 
 def test_there_is_a_bound_of_marks(stage: Stage) -> None:

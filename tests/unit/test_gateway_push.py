@@ -399,7 +399,7 @@ def test_a_push_that_was_cut_says_which_rows_are_accepted(
 
     def second_is_bad(*args: Any, **named: Any) -> Iterator[Any]:
         for index, (names, words) in enumerate(original(*args, **named)):
-            redis.set(names[1], "not a record", ex=60) if index == 1 else None
+            redis.set(names[2], "not a record", ex=60) if index == 1 else None
             yield names, words
 
     monkeypatch.setattr(publish, "calls", second_is_bad)
