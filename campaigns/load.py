@@ -16,7 +16,7 @@ import redis
 
 from campaigns import store, suppression
 from campaigns.plan import Plan, Planned, plan
-from campaigns.problems import CampaignError
+from campaigns.problems import CampaignConflict, CampaignError, require_text
 from campaigns.recipe import Recipe
 from campaigns.store import Campaign, State, Who
 from campaigns.tables import Limits, Table
@@ -33,13 +33,20 @@ Say = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a person asks for: this table, by this recipe, from this number. `name` tells campaigns of a file apart."""
+    """What a person asks for: this table, by this recipe, from this number. `name` tells campaigns of a file apart.
+
+    Raises CampaignError for names that can't be kept.
+    """
 
     table: Table
     recipe: Recipe
     number: str
     name: str
     who: Who
+
+    def __post_init__(self) -> None:
+        require_text("name", self.name, longest=100, least=1)
+        self.who.check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ def resume(
     """Go on with a campaign that broke off, with the same file; raises as `send` does."""
     campaign = store.read(client, campaign_id)
     if campaign.digest != table.digest:
-        raise CampaignError(
+        raise CampaignConflict(
             f"{table.file} isn't the file of campaign {campaign.id} ({campaign.file}): its bytes differ"
         )
     made = plan(table, Recipe.of(campaign.recipe), campaign=campaign.id, limits=limits)
@@ -113,11 +120,11 @@ def recipient(row: Planned) -> str:
 
 def _require_same(known: Campaign, order: Order) -> None:
     if known.state is State.CANCELLED:
-        raise CampaignError(
+        raise CampaignConflict(
             f"campaign {known.id} of this file and name ({known.name}) was cancelled: give this one another name"
         )
     if known.recipe != order.recipe.as_json():
-        raise CampaignError(
+        raise CampaignConflict(
             f"there is campaign {known.id} of this file and name ({known.name}) with another text or other settings: "
             "give this one another name"
         )
@@ -209,4 +216,4 @@ def _whole(now: Campaign, records: int) -> Campaign:
 
 def _require_going_on(now: Campaign) -> None:
     if now.state is State.CANCELLED:
-        raise CampaignError(f"campaign {now.id} was cancelled: what had not left by then never does")
+        raise CampaignConflict(f"campaign {now.id} was cancelled: what had not left by then never does")

@@ -23,6 +23,10 @@ class CampaignError(HeadwayError):
     """The campaign can't be made, or can't become what was asked; the text says why and what to do."""
 
 
+class CampaignConflict(CampaignError):
+    """It contradicts what was asked before; the text says how to ask for it all the same."""
+
+
 class UnknownCampaign(CampaignError):
     """There is no campaign with this id, or its time is over."""
 
@@ -46,6 +50,12 @@ class Problem:
         """Return it for people; `word` is what the file calls a row."""
         place = [part for part in (f"{word} {self.row}" if self.row else "", self.column) if part]
         return f"{file}, {', '.join(place)}: {self.problem}" if place else f"{file}: {self.problem}"
+
+
+def require_text(name: str, text: str, *, longest: int, least: int = 0) -> None:
+    """Raise CampaignError for a text of a person that can't be kept and shown as it is."""
+    if not least <= len(text.strip()) <= len(text) <= longest or not text.isprintable():
+        raise CampaignError(f"{name}: must have {least} to {longest} printable characters")
 
 
 class BadRows(CampaignError):

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 import redis
 
-from campaigns.problems import CampaignError, UnknownCampaign
+from campaigns.problems import CampaignConflict, UnknownCampaign, require_text
 from headway import keys
 
 #: Campaigns of a page.
@@ -106,6 +106,11 @@ class Who:
     where: str = ""
     reason: str = ""
 
+    def check(self) -> None:
+        """Raise CampaignError for what can't be kept and shown as it is."""
+        require_text("by", self.by, longest=100, least=1)
+        require_text("reason", self.reason, longest=500)
+
 
 def new_id() -> str:
     """Return an id for a campaign: 12 hexadecimal digits."""
@@ -186,7 +191,7 @@ def become(client: redis.Redis, campaign_id: str, to: State) -> Campaign:
         if campaign.state is after:
             return campaign
         if campaign.state not in _BEFORE[to]:
-            raise CampaignError(f"campaign {campaign.id} is {campaign.state.value}, so it can't be {_SAID[to]}")
+            raise CampaignConflict(f"campaign {campaign.id} is {campaign.state.value}, so it can't be {_SAID[to]}")
         changed = replace(campaign, state=after, changed_ms=now_ms)
         _write(pipe, campaign, changed)
         return changed
@@ -214,8 +219,10 @@ def update(client: redis.Redis, campaign_id: str, change: Callable[[Campaign, An
         now_ms = _now_ms(pipe)
         pipe.multi()
         changed = change(campaign, pipe)
-        if changed != campaign:
-            _write(pipe, campaign, replace(changed, changed_ms=now_ms))
+        if changed == campaign:
+            return campaign
+        changed = replace(changed, changed_ms=now_ms)
+        _write(pipe, campaign, changed)
         return changed
 
     return watched(client, [keys.campaign(campaign_id)], write)

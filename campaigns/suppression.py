@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import redis
 
+from campaigns.problems import require_text
 from headway import keys
 
 #: Recipients of one command to the server.
@@ -36,7 +37,11 @@ class Suppressed:
 
 
 def add(client: redis.Redis, recipients: Sequence[str], *, by: str, where: str, reason: str) -> int:
-    """Put recipients (digits) on the list; return how many weren't on it. Who was stays as they were put there."""
+    """Put recipients (digits) on the list; return how many weren't on it. Who was on it stays as
+    they were put there. Raises CampaignError for a `by` or `reason` that can't be kept.
+    """
+    require_text("by", by, longest=100, least=1)
+    require_text("reason", reason, longest=500)
     seconds, micros = client.time()
     at_ms = seconds * 1000 + micros // 1000
     told = json.dumps({"by": by, "where": where, "at_ms": at_ms, "reason": reason}, ensure_ascii=False)

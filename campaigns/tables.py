@@ -107,7 +107,9 @@ def _read(content: bytes, *, file: str, limits: Limits, sheet: str) -> Table:
     word = "row" if workbook else "line"
     records = _sheet_records(content, sheet, limits.bytes) if workbook else _csv_records(content)
     columns, found = _table(records, word=word, most=limits.upload)
-    return Table(file, word, columns, found, hashlib.sha256(content + sheet.encode()).hexdigest())
+    return Table(
+        file, word, columns, found, hashlib.sha256(content + sheet.encode("utf-8", "surrogatepass")).hexdigest()
+    )
 
 
 def _csv_records(content: bytes) -> Iterator[Record]:

@@ -78,7 +78,7 @@ def test_what_is_no_number_says_why(cell: str, said: str) -> None:
         phones.normalised(cell)
 
 
-# ------------------------------------------------------------------------------------------------------------- templates
+# ---------------------------------------------------------------------------------------------------------- templates
 
 
 def test_places_are_filled_once() -> None:
@@ -97,7 +97,7 @@ def test_braces_that_are_no_place_are_refused(text: str) -> None:
         Recipe(fields={"text": text})
 
 
-# ----------------------------------------------------------------------------------------------------------------- plans
+# ---------------------------------------------------------------------------------------------------------- plans
 
 
 def test_a_file_that_is_a_list_of_messages_needs_no_recipe() -> None:
