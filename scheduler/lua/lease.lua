@@ -49,6 +49,7 @@
 -- @include take
 -- @include measure
 -- @include turn
+-- @include serve
 -- @include grant
 local now, id = now_us(ARGV[1]), ARGV[2]
 local fields = {}
@@ -78,21 +79,6 @@ local t = {
   heads = redis.call('EXISTS', KEYS[24]) == 1, mine = {}, gone = {},
   due = redis.call('EXISTS', KEYS[26]) == 1 and KEYS[26], holds = holds_of(ARGV[19], ARGV[20], now), expires = math.huge,
 }
-local wait = { 0, 'empty' }
-for i, class in ipairs(classes(ARGV[11], a)) do
-  if redis.call('EXISTS', KEYS[i]) == 1 and not closed(marks, class.step, wait) then
-    local fits, ends, because = room(KEYS[8], now, m, class)
-    local before_lane = t.taken
-    local open = take({ key = KEYS[i], step = class.step, order = class.order, groups = groups_wait(m, class, now) }, lanes, now, t, fits)
-    spend(m, t.taken - before_lane, class)
-    if not open then
-      if t.taken > before_lane then
-        fits, ends, because = room(KEYS[8], now, m, class) -- for the next lease, told in the same answer
-      end
-      wait = t.groups_until and { t.groups_until, 'forecast' } or fits < 1 and { ends, because } or { now, 'again' }
-      break
-    end
-  end
-end
+local wait = serve(t, m, classes(ARGV[11], a), lanes, now)
 counted(marks)
 return #t.rows == 0 and nothing(t, m, wait, now) or grant(t, m, wait, now)

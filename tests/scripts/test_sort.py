@@ -350,7 +350,7 @@ def _behind(stage: Stage, ids: list[str], *, back: bool) -> None:
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_who_stands_behind_goes_to_the_shard_before_what_came_later(redis: redis_py.Redis, back: bool) -> None:  # noqa: FBT001
+def test_who_stands_behind_goes_to_the_shard_before_what_came_later(redis: redis_py.Redis, back: bool) -> None:
     """With a head on its lane, behind it; with one in flight, without it."""
     stage = _in_order(redis)
     ids = [f"m{index:03d}" for index in range(230)]
@@ -366,7 +366,7 @@ def test_who_stands_behind_goes_to_the_shard_before_what_came_later(redis: redis
 
 
 @pytest.mark.parametrize("back", [False, True])
-def test_who_stands_behind_in_a_former_shard_comes_back_in_order(redis: redis_py.Redis, back: bool) -> None:  # noqa: FBT001
+def test_who_stands_behind_in_a_former_shard_comes_back_in_order(redis: redis_py.Redis, back: bool) -> None:
     """In pieces, and before what came to the number meanwhile."""
     own, home = _in_order(redis), _in_order(redis, shards.unit_of(NUMBER, 2, PEOPLE[0]))
     own.run(shards.agree(NUMBER, "p", 2))

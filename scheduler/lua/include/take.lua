@@ -53,6 +53,7 @@ function take(lane, lanes, now, t, room)
   local look, aside = t.look and room >= 1 and LOOK or 0, {}
   local want = math.min(t.max_rows - #t.rows, room + SKIPS + (t.marks and MARKED or 0)) + look
   if want < 1 then
+    t.shut = true
     return false -- the lease is full
   end
   local raws = redis.call('LRANGE', lane.key, -want, -1)
@@ -86,6 +87,7 @@ function take(lane, lanes, now, t, room)
       open = apart or not (differs or sends and (room < 1 or t.groups_until))
         and (#t.rows == 0 or t.bytes + #row.body <= t.max_bytes) and #t.rows < t.max_rows
       if not open then
+        t.shut = not (sends and room < 1) -- for every lane; else others may have room
         break
       end
       if apart then
@@ -106,6 +108,7 @@ function take(lane, lanes, now, t, room)
   elseif gone > 0 then
     t.trims[#t.trims + 1] = { lane.key, gone, aside }
   end
+  t.shut = t.shut or #aside > 0
   -- What wasn't looked at may be urgent: a lower class doesn't pass it.
   return open and #aside == 0 and #raws < want
 end
