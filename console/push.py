@@ -62,9 +62,9 @@ def push(
 ) -> None:
     """Enqueue the messages of a CSV file (- is standard input).
 
-    Its first line names the columns: to and text at least, and if you like class, media_url, send_at, expires_at,
-    reference and the other fields of a message; template_values and location are written as JSON. Columns that are none
-    of these are ignored. UTF-8, at most 10 MB and 100,000 rows.
+    Its first line names the columns: to and text at least, and if you like class, media_url, send_at, expires_at or
+    expires_in (seconds), tag, reference and the other fields of a message; template_values and location are written as
+    JSON. Columns that are none of these are ignored. UTF-8, at most 10 MB and 100,000 rows.
 
     When any row is bad, nothing is enqueued and the status is 2, unless --skip-bad.
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from headway.classes import MessageClass
 from headway.errors import HeadwayError, InvalidMessage
-from headway.message import CHECKS, Message
+from headway.message import FIELDS, Message
 
 #: Bounds of one file: it is read into memory, and checked whole before the first row is enqueued.
 MOST_BYTES: Final = 10 * 1024 * 1024
@@ -81,7 +81,7 @@ def parse(content: bytes, *, class_: MessageClass = MessageClass.NORMAL) -> Reci
             raise UnreadableFile(f"the file has more than {MOST_ROWS:,} rows: split it")
     if not rows and not bad:
         raise UnreadableFile("the file has no rows below its first line")
-    return Recipients(tuple(rows), tuple(bad), tuple(name for name in columns if name not in CHECKS))
+    return Recipients(tuple(rows), tuple(bad), tuple(name for name in columns if name not in FIELDS))
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -121,7 +121,7 @@ def _message(columns: Sequence[str], cells: Sequence[str], class_: MessageClass)
         )
     # A row may end early: the cells that it leaves out are empty.
     named = dict(zip(columns, cells, strict=False))
-    fields = {name: _value(name, cell) for name, cell in named.items() if name in CHECKS and cell.strip()}
+    fields = {name: _value(name, cell) for name, cell in named.items() if name in FIELDS and cell.strip()}
     fields.setdefault("class", class_)
     return Message.of(fields)
 

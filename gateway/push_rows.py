@@ -28,6 +28,9 @@ _PLACES: Mapping[str, tuple[str, str]] = {
     "template_values": ("template_message", "template_globalmessage"),
     "language": ("language", "language"),
     "reference": ("reference_number", ""),
+    "send_at": ("send_at", "send_at"),
+    "expires_in": ("expires_in", "expires_in"),
+    "tag": ("tag", "tag"),
     "media_name": ("", "media_name"),
     "template_id": ("", "template_id"),
     "template_header": ("", "template_header"),
@@ -102,6 +105,9 @@ def _shared(request: PushRequest, class_: MessageClass) -> dict[str, Any]:
         "template_values": _values(request.template_globalmessage),
         "language": request.language,
         "location": _location(request.location),
+        "send_at": request.send_at,
+        "tag": request.tag,
+        "expires_in": _text(request.expires_in),
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -121,6 +127,12 @@ def _fields(row: PushRow, shared: Mapping[str, Any]) -> dict[str, Any]:
         fields["language"] = row.language
     if row.reference_number not in ("", None):
         fields["reference"] = str(row.reference_number)
+    if row.tag:
+        fields["tag"] = row.tag
+    if row.send_at:
+        fields["send_at"] = row.send_at
+    if row.expires_in not in ("", None):
+        fields["expires_in"] = row.expires_in
     return fields
 
 
@@ -152,7 +164,7 @@ def _translated(error: InvalidMessage, row: PushRow, index: int, *, says: str | 
     return f"{in_push}{rest}", error.problem
 
 
-def _text(value: str | int | None) -> str | None:
+def _text(value: str | float | None) -> str | None:
     """Return text, or None for what says nothing."""
     return None if value is None or value == "" else str(value)
 

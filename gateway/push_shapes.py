@@ -23,6 +23,8 @@ MOST_ROWS = 10_000
 
 #: Digits, as text or as a JSON number.
 Digits = str | int
+#: Seconds, as text or as a JSON number.
+Seconds = str | int | float
 #: Values of a template.
 Values = list[str | int]
 
@@ -36,6 +38,9 @@ class PushRow(Struct, forbid_unknown_fields=True, gc=False):
     template_message: Values | None = None
     language: str | None = None
     reference_number: Digits | None = None
+    send_at: str | None = None
+    expires_in: Seconds | None = None
+    tag: str | None = None
 
 
 class PushRequest(Struct, forbid_unknown_fields=True):
@@ -59,6 +64,13 @@ class PushRequest(Struct, forbid_unknown_fields=True):
     group_members: Annotated[
         Digits | None, Meta(description="how many receipts of a kind a send to the group may bring, 1 to 1024")
     ] = None
+    send_at: Annotated[
+        str | None, Meta(description="RFC 3339, with a time zone: not before this; a row's own wins")
+    ] = None
+    expires_in: Annotated[
+        Seconds | None, Meta(description="seconds from now, or from send_at, after which a row never leaves")
+    ] = None
+    tag: Annotated[str | None, Meta(description="what the app groups its messages by, for caps and control")] = None
     data: list[PushRow] | None = None
 
 
@@ -81,10 +93,10 @@ class PushAnswer(Struct, kw_only=True):
 
 #: Fields of Picky's (or of our own contract) whose time is still to come: refused, unless they say nothing.
 NOT_YET = frozenset(
-    {"send_at", "expires_in", "globalmedia_code", "contact", "sticker", "voice",
+    {"globalmedia_code", "contact", "sticker", "voice",
      "interactive_globalbuttons", "quoted", "createcontact", "action", "sleep"}
 )  # fmt: skip
-NOT_YET_IN_ROWS = frozenset({"media_code", "messenger_id", "quoted", "contact", "send_at", "expires_in"})
+NOT_YET_IN_ROWS = frozenset({"media_code", "messenger_id", "quoted", "contact"})
 
 _FIELDS = tuple(name for name in PushRequest.__struct_fields__ if name != "data")
 _TOLD = re.compile(r"(?P<said>.*?)(?: - at `\$\.?(?P<place>[^`]*)`)?\Z", re.DOTALL)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import InitVar, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from headway.classes import MessageClass
@@ -25,6 +25,9 @@ MESSAGE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 
 #: What an app groups its messages by: `tag` for caps and control, `campaign` the one that brought it.
 LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?\Z")
+_YEAR_S = 366 * 24 * 60 * 60
 
 #: WhatsApp's own bound of a group.
 MOST_MEMBERS = 1024
@@ -138,6 +141,11 @@ CHECKS: Mapping[str, Check] = {
     "expires_at": _time,
 }
 
+#: What an app may say instead of `expires_at`: seconds, or a timedelta.
+EXPIRES_IN = "expires_in"
+#: Everything that an app may say of a message.
+FIELDS = (*CHECKS, EXPIRES_IN)
+
 #: A Message's attribute -> its field and the check.
 _ATTRIBUTES = {("class_" if name == "class" else name): (name, check) for name, check in CHECKS.items()}
 
@@ -150,9 +158,10 @@ _CONTENT = frozenset(CONTENT)
 class Message:
     """One message to one recipient (`to`) or one group (`group_id`), checked.
 
-    `send_at` and `expires_at` are RFC 3339 texts with a time zone. `group_members`: how many receipts of a kind a send
-    to the group may bring. `reference` is the app's own, `tag` and `campaign` what it groups its messages by; none of
-    them leaves for the provider. Raises InvalidMessage, which names the field, from `of` and from the constructor
+    `send_at` and `expires_at` are RFC 3339 texts with a time zone, or datetimes; `expires_in`, seconds or a timedelta
+    from now or from `send_at`, may be given instead of `expires_at`, and becomes that. `group_members`: how many
+    receipts of a kind a send to the group may bring. `reference` is the app's own, `tag` and `campaign` what it groups
+    its messages by; none of them leaves for the provider. Raises InvalidMessage, which names the field, from `of` and from the constructor
     alike. Has no slots: an instance holds what is said, and finds None in the class for all else.
     """
 
@@ -173,11 +182,14 @@ class Message:
     class_: MessageClass = MessageClass.NORMAL
     send_at: str | datetime | None = None
     expires_at: str | datetime | None = None
+    expires_in: InitVar[timedelta | float | str | None] = None
 
     if not TYPE_CHECKING:  # the generated one sets all fields one by one: three times as long
 
         def __init__(self, **fields: Any) -> None:
             said = {}
+            if EXPIRES_IN in fields:
+                fields = _lasting(fields)
             for attribute, value in fields.items():
                 if attribute not in _ATTRIBUTES:
                     raise TypeError(f"Message has no field {attribute!r}; it has {', '.join(_ATTRIBUTES)}")
@@ -191,7 +203,7 @@ class Message:
     @classmethod
     def of(cls, kwargs: Any) -> Message:
         """Check what a stranger sent as the kwargs of `worker.send`; None stands for a field left out."""
-        said = checked(kwargs)
+        said = checked(_lasting(kwargs) if isinstance(kwargs, Mapping) and EXPIRES_IN in kwargs else kwargs)
         if "class" in said:
             said["class_"] = said.pop("class")
         message = object.__new__(cls)
@@ -221,6 +233,34 @@ def checked(kwargs: Any) -> dict[str, Any]:
             fields[name] = check(name, value)
     _complete(fields)
     return fields
+
+
+def expiry(send_at: Any, expires_in: Any) -> str:
+    """Return the `expires_at` of a message that expires so long after it may leave. Raises InvalidMessage."""
+    if isinstance(expires_in, str) and _SECONDS.match(expires_in.strip()):
+        expires_in = float(expires_in)
+    if isinstance(expires_in, int | float) and not isinstance(expires_in, bool) and 0 < expires_in <= _YEAR_S:
+        expires_in = timedelta(seconds=expires_in)
+    if not isinstance(expires_in, timedelta) or not timedelta(0) < expires_in <= timedelta(seconds=_YEAR_S):
+        raise InvalidMessage(EXPIRES_IN, f"must be a number of seconds above 0, {_YEAR_S} at most")
+    leaves = datetime.now(UTC)
+    if send_at is not None:
+        leaves = max(leaves, datetime.fromisoformat(_time("send_at", send_at)))
+    try:
+        return (leaves + expires_in).isoformat()
+    except OverflowError:
+        raise InvalidMessage("send_at", "is too far away to expire after it") from None
+
+
+def _lasting(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a message with `expires_at` in the place of `expires_in`."""
+    found = dict(fields)
+    expires_in = found.pop(EXPIRES_IN)
+    if expires_in is not None:
+        if found.get("expires_at") is not None:
+            raise InvalidMessage(EXPIRES_IN, "says the same as expires_at; keep one of them")
+        found["expires_at"] = expiry(found.get("send_at"), expires_in)
+    return found
 
 
 def _complete(said: Mapping[str, Any]) -> None:

@@ -218,7 +218,7 @@ class Unit:
             Because.FORECAST: 2 * SECOND,
             Because.QUOTA: 600 * SECOND,
             Because.THROTTLED: 1000 * SECOND,
-            Because.DEBT: self.model.debt_ue * 1000 / a.tps_milli + SECOND,
+            Because.DEBT: max(self.model.debt_ue, self.model.forecast.behind * SECOND) * 1000 / a.tps_milli + SECOND,
         }
         assert decision.until_us - self.now <= longest.get(decision.because, math.inf), (
             decision,

@@ -139,6 +139,19 @@ def test_rows_inherit_from_the_push_what_they_leave_out(door: Door, redis: redis
     assert first["location"] == {"lat": "45.4", "long": 9.2, "name": "Milan"}
 
 
+def test_times_and_tag_stand_for_the_push_or_for_a_row(door: Door, redis: redis_py.Redis) -> None:
+    """A row's own win; `expires_in` counts from when the message may leave."""
+    rows = [
+        {"number": TO, "message": "a"},
+        {"number": TO, "message": "b", "send_at": "2031-01-01T00:00:00+01:00", "expires_in": "90.5", "tag": "late"},
+    ]
+    pushed(door.post(PUSH, push_of(*rows, send_at="2030-01-01T00:00:00Z", expires_in=60, tag="offline")))
+    first, own = lane(redis, "normal")
+    assert (first["send_at"], first["expires_at"]) == ("2030-01-01T00:00:00+00:00", "2030-01-01T00:01:00+00:00")
+    assert (own["send_at"], own["expires_at"]) == ("2031-01-01T00:00:00+01:00", "2031-01-01T00:01:30.500000+01:00")
+    assert (first["tag"], own["tag"]) == ("offline", "late")
+
+
 def test_a_group_needs_no_rows(door: Door, redis: redis_py.Redis) -> None:
     """One message to the group; its answer names the group where the number stands."""
     push = {"token": TOKEN, "application": NUMBER, "group_id": "G-1", "globalmessage": "all of you"}
@@ -270,8 +283,12 @@ def test_bad_rows_are_402(door: Door, redis: redis_py.Redis, change: dict[str, A
         ({"globalmesage": "x"}, "globalmesage: is not a field of a push; did you mean globalmessage?"),
         ({"location": {"\ud800": 1}}, "location: "),
         ({"\ud800": 1}, "?: is not a field of a push"),
-        ({"send_at": "2030-01-01T00:00:00Z"}, "send_at: is not supported yet"),
-        ({"expires_in": 60}, "expires_in: is not supported yet"),
+        ({"send_at": "2030-01-01T00:00:00"}, "send_at: must say its time zone"),
+        ({"send_at": "2030-01-01T08:00:00 Europe/Nowhere"}, "send_at: must be a time like"),
+        ({"expires_in": -60}, "expires_in: must be a number of seconds above 0"),
+        ({"expires_in": 0}, "expires_in: must be a number of seconds above 0"),
+        ({"expires_in": "1 hour"}, "expires_in: must be a number of seconds above 0"),
+        ({"tag": "a b"}, "tag: must have 1 to 64 letters"),
         ({"group_members": 12}, "group_members: goes with group_id"),
         ({"globalmedia_code": "aGk="}, "globalmedia_code: is not supported yet"),
         ({"contact": [{}]}, "contact: is not supported yet"),
