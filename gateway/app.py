@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from gateway.campaigns import endpoints as campaign_endpoints
+from gateway.control import endpoints as control_endpoints
 from gateway.dead import endpoints as dead_endpoints
 from gateway.health import HealthEndpoints
 from gateway.idempotency import HEADERS
@@ -26,6 +28,7 @@ from gateway.push_shapes import PushAnswer, PushRequest
 from gateway.reports import Report, ReportEndpoint, ReportRequest
 from gateway.routes import Endpoint, routes
 from gateway.status import StatusEndpoints, StatusRequest
+from gateway.suppression import endpoints as suppression_endpoints
 from gateway.webhooks import endpoints as webhook_endpoints
 from headway.errors import BrokerUnavailable
 from runtime.clock import SystemClock
@@ -65,11 +68,15 @@ def endpoints(parts: Parts) -> list[Endpoint]:
         Endpoint("POST", "/api/v2/device-status", status.device, takes=StatusRequest, auth="body"),
         Endpoint("POST", "/api/v2/check-balance", status.balance, takes=StatusRequest, auth="body"),
         Endpoint("GET", "/v1/messages/{id}", message.get, gives=MessageRecord, auth="bearer"),
+        Endpoint("DELETE", "/v1/messages/{id}", message.cancel, gives=MessageRecord, auth="bearer"),
         Endpoint("GET", "/v1/numbers", number.list, gives=NumberList, auth="bearer"),
         Endpoint("GET", "/v1/numbers/{number}", number.get, gives=NumberDetail, auth="bearer"),
         Endpoint("PATCH", "/v1/numbers/{number}", number.patch, takes=NumberChange, gives=NumberDetail, auth="bearer"),
+        *control_endpoints(parts),
         *dead_endpoints(parts),
         *outbox_endpoints(parts),
+        *campaign_endpoints(parts),
+        *suppression_endpoints(parts),
         Endpoint("GET", "/healthz", health.alive),
         Endpoint("GET", "/readyz", health.ready),
     ]

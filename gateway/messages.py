@@ -1,4 +1,4 @@
-"""What became of a message? `GET /v1/messages/{id}`."""
+"""What became of a message, and how is one taken back? `GET` and `DELETE /v1/messages/{id}`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from starlette.responses import Response
 from delivery import records
 from delivery.records import Record
 from gateway.parts import Parts
-from gateway.problems import NotFound
+from gateway.problems import BadRequest, Conflict, NotFound
+from headway.errors import ControlError
 from headway.message import MESSAGE_ID
+from scheduler.cancel import cancel
+from scheduler.decree import Decree
 
 NO_RECORD = (
     "there is no record of such a message: it never was accepted here, or its record has gone (HEADWAY_RECORD_TTL "
@@ -56,7 +59,28 @@ class MessageEndpoint:
     async def get(self, request: Request) -> Response:
         """Say what became of a message."""
         self._parts.tokens.require_bearer(request)
-        message_id = request.path_params["id"]
+        return await self._shown(request.path_params["id"])
+
+    async def cancel(self, request: Request) -> Response:
+        """Take a message back before it leaves: `?reason=…&by=…`; 409 when it has left, or may have."""
+        fingerprint = self._parts.tokens.require_bearer(request)
+        message_id, asked = request.path_params["id"], request.query_params
+        if not MESSAGE_ID.match(message_id):
+            raise NotFound(NO_RECORD)
+        where = f"token {fingerprint} from {request.client.host if request.client else 'nowhere'}"
+        try:
+            decree = Decree(by=asked.get("by") or f"token {fingerprint}", where=where, reason=asked.get("reason", ""))
+        except ControlError as error:
+            raise BadRequest(str(error)) from None
+        ttl_s = self._parts.settings.record_ttl_s
+        done = await self._parts.ask(lambda client: cancel(client, message_id, decree, record_ttl_s=ttl_s))
+        if done.done:
+            return await self._shown(message_id)
+        if not done.state:
+            raise NotFound(NO_RECORD)
+        raise Conflict(f"{message_id} can't be cancelled: {done.why}")
+
+    async def _shown(self, message_id: str) -> Response:
         found = None
         if MESSAGE_ID.match(message_id):
             found = await self._parts.ask(lambda client: records.look_up(client, message_id))

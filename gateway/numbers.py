@@ -17,13 +17,16 @@ from gateway.body import SMALL_LIMIT, parse_object, read, shown
 from gateway.outbox_api import OutboxFigures
 from gateway.parts import Parts
 from gateway.problems import BadRequest, NotFound, json_response
-from headway.errors import SettingError
+from headway.errors import ControlError, SettingError
 from headway.message import NUMBER
 from runtime import variables
 from runtime.parsing import did_you_mean
 from runtime.settings import NumberSettings, Settings
 from runtime.telemetry import Event, get_logger
 from scheduler import control, figures, limits, live
+from scheduler.decree import Decree, ends_at
+from scheduler.marks import server_ms
+from scheduler.outlook import outlook
 from scheduler.rules import rules_of
 
 #: Characters of who decided something.
@@ -89,14 +92,16 @@ class NumberDetail(NumberFigures, kw_only=True):
 
     `limits`: each with its value, what is used of it, and where it comes from. `classes`: whether each may leave now,
     or what it waits for and until when. `changes`: who set what, when and from where, the newest first. `ignored`:
-    values that were written by hand and can't be.
+    values that were written by hand and can't be. `would_go`: of each class that has something waiting how much, how
+    old its oldest is, and how many of the first `looked` have expired already, and never leave.
     """
 
     now_ms: int
     limits: list[dict[str, Any]]
     classes: list[dict[str, Any]]
     ignored: list[dict[str, str | None]]
-    changes: list[dict[str, str | int | None]]
+    changes: list[dict[str, Any]]
+    would_go: list[dict[str, Any]]
 
 
 class NumberChange(Struct, forbid_unknown_fields=True):
@@ -104,7 +109,8 @@ class NumberChange(Struct, forbid_unknown_fields=True):
 
     null clears a live value, so that the environment's holds again; what is left out stays as it is. `headroom`, `calm`
     and `floor` are shares of the TPS, `guard` is in seconds, `receipts` is `delivered,read`, `delivered` or `none`,
-    `event_webhook` is `on` or `off`; `by` says who decided.
+    `event_webhook` is `on` or `off`; `by` says who decided, `reason` why. `until` (a time with its zone, or a duration
+    like 2h) is when a pause ends by itself.
     """
 
     tps: int | float | str | UnsetType | None = UNSET
@@ -118,6 +124,8 @@ class NumberChange(Struct, forbid_unknown_fields=True):
     event_webhook: str | bool | UnsetType | None = UNSET
     paused: bool | UnsetType = UNSET
     by: str = "http"
+    reason: str = ""
+    until: str = ""
 
 
 class NumberEndpoints:
@@ -138,19 +146,20 @@ class NumberEndpoints:
     async def get(self, request: Request) -> Response:
         """Show how a number stands."""
         self._parts.tokens.require_bearer(request)
-        return await self._shown(await self._known(request))
+        return await self._shown(await known_number(self._parts, request))
 
     async def patch(self, request: Request) -> Response:
         """Change a number's TPS or what else a lease reads, or let it rest, in every process from the next lease on."""
         fingerprint = self._parts.tokens.require_bearer(request)
-        number = await self._known(request)
+        number = await known_number(self._parts, request)
         body = parse_object(await read(request, limit=SMALL_LIMIT))
         by, told = _change(body)
+        reason, until = (body.get(name, "") for name in ("reason", "until"))
         where = f"token {fingerprint} from {request.client.host if request.client else 'nowhere'}"
         own = self._parts.settings.number(number)
         try:
-            await self._parts.ask(lambda client: _apply(client, own, told, by=by, where=where))
-        except SettingError as error:
+            await self._parts.ask(lambda client: _apply(client, own, told, _decree(client, by, where, reason, until)))
+        except (SettingError, ControlError) as error:
             raise BadRequest(str(error)) from None
         _log.info(Event.NUMBER_CHANGED, number=number, by=by, where=where, **told)
         return await self._shown(number)
@@ -161,20 +170,20 @@ class NumberEndpoints:
 
         def detail(client: redis.Redis) -> dict[str, Any]:
             explained = limits.read(client, settings, number, rules).as_json()
-            return {**_figures(client, settings, number), **explained}
+            would_go = [one.as_json() for one in outlook(client, settings.number(number))]
+            return {**_figures(client, settings, number), **explained, "would_go": would_go}
 
         return json_response(await self._parts.ask(detail))
 
-    async def _known(self, request: Request) -> str:
-        """Return the path's number, if anybody has heard of it: a mistyped one is neither shown nor paused."""
-        number: str = request.path_params["number"]
-        settings = self._parts.settings
-        known = bool(NUMBER.match(number)) and await self._parts.ask(
-            lambda client: figures.known(client, settings, number)
-        )
-        if known:
-            return number
-        raise NotFound(f"no worker and no message knows {shown(number)}: check it, or name it in HEADWAY_NUMBERS first")
+
+async def known_number(parts: Parts, request: Request) -> str:
+    """Return the path's number, if anybody has heard of it: a mistyped one is neither shown nor paused."""
+    number: str = request.path_params["number"]
+    settings = parts.settings
+    known = bool(NUMBER.match(number)) and await parts.ask(lambda client: figures.known(client, settings, number))
+    if known:
+        return number
+    raise NotFound(f"no worker and no message knows {shown(number)}: check it, or name it in HEADWAY_NUMBERS first")
 
 
 def _figures(client: redis.Redis, settings: Settings, number: str) -> dict[str, Any]:
@@ -185,11 +194,11 @@ def _figures(client: redis.Redis, settings: Settings, number: str) -> dict[str, 
 
 def _change(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return who decided, and what: numbers as text, None to clear, `paused` as it is. Raises BadRequest."""
-    told = {name: value for name, value in body.items() if name != "by"}
+    told = {name: value for name, value in body.items() if name not in ("by", "reason", "until")}
     for name in told:
         if name not in NumberChange.__struct_fields__:
             raise BadRequest(_unknown(name))
-    for name, meaning in (("paused", "true or false"), ("by", "text")):
+    for name, meaning in (("paused", "true or false"), ("by", "text"), ("reason", "text"), ("until", "text")):
         if name in body and not isinstance(body[name], bool if name == "paused" else str):
             raise BadRequest(f"{name}: must be {meaning}")
     if not told:
@@ -224,9 +233,19 @@ def _text(name: str, value: object) -> str | None:
     raise BadRequest(f"{name}: must be {kind} or null to clear the live value")
 
 
-def _apply(client: redis.Redis, own: NumberSettings, told: Mapping[str, Any], *, by: str, where: str) -> None:
+def _decree(client: redis.Redis, by: str, where: str, reason: str, until: str) -> Decree:
+    """Return who decided, why and until when. Raises ControlError."""
+    until_ms = ends_at(until, server_ms(client)) if until else None
+    return Decree(by=by, where=where, reason=reason, until_ms=until_ms)
+
+
+def _apply(client: redis.Redis, own: NumberSettings, told: Mapping[str, Any], decree: Decree) -> None:
+    if decree.until_ms is not None and told.get("paused") is not True:
+        raise ControlError("until", "goes with paused: true")
     changes = {name: value for name, value in told.items() if name != "paused"}
     fields = control.checked(changes, own=own, live=control.read(client, own.number))
     if "paused" in told:
         fields["paused"] = "1" if told["paused"] else ""
-    control.change(client, own.number, fields, by=by, where=where)
+    control.change(
+        client, own.number, fields, by=decree.by, where=decree.where, reason=decree.reason, until_ms=decree.until_ms
+    )
