@@ -21,7 +21,7 @@ from campaigns.recipe import Recipe
 from campaigns.store import Campaign, State, Who
 from campaigns.tables import Limits, Table
 from headway import publish
-from headway.errors import BrokerUnavailable
+from headway.errors import BrokerUnavailable, NumberDrained
 from runtime import scripts
 
 #: Messages of one step.
@@ -70,7 +70,7 @@ def send(
     """Send a campaign: the same order again goes on with what broke off, and never sends anything twice.
 
     Raises BadRows when a row is bad and the recipe leaves none out, CampaignError when the campaign can't be made, and
-    BrokerUnavailable: then it may be there in part, and the same order again goes on with it.
+    BrokerUnavailable or NumberDrained: then it may be there in part, and the same order again goes on with it.
     """
     known = store.find(client, number=order.number, name=order.name, digest=order.table.digest)
     while True:
@@ -175,6 +175,10 @@ def _load(client: redis.Redis, campaign: Campaign, made: Plan, record_ttl_s: int
             "name, and no message will be twice"
         ) from error
     except redis.ResponseError as error:
+        if why := publish.drained(error):
+            raise NumberDrained(
+                f"{campaign.number}: {why}; campaign {campaign.id} goes on with the same file and name when it does"
+            ) from error
         raise BrokerUnavailable(
             f"the server refuses to write ({error}); campaign {campaign.id} goes on where it is with the same file and "
             "name, and no message will be twice"

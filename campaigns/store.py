@@ -236,9 +236,13 @@ def watched(client: redis.Redis, names: list[str], write: Callable[[Any], T]) ->
             try:
                 pipe.watch(*names)
                 answer = write(pipe)
-                pipe.execute()
+                replies = pipe.execute(raise_on_error=False)
             except redis.WatchError:
                 continue
+            # By hand: the client's own way puts the command, a stranger's text, into the error.
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
             return answer
 
 

@@ -13,15 +13,18 @@ from campaigns.problems import BadRows, CampaignError
 from campaigns.recipe import Recipe
 from campaigns.store import Campaign, State, Who
 from campaigns.tables import Limits
-from console import campaign_cost, campaign_look, campaign_told
+from console import campaign_look, campaign_told
 from console.change import me
 from console.door import Door, NumberType, opened, read_settings, the_number
 from headway.classes import MessageClass
 from runtime.settings import Settings
-from scheduler import marks
+from scheduler import campaigns as of_campaign
+from scheduler import cost
 from scheduler.decree import Decree
-from scheduler.marks import Selection, What
+from scheduler.steer import Verb
 
+#: What a person asks for -> what the campaign becomes.
+STATES: Final = {Verb.PAUSE: State.PAUSED, Verb.RESUME: State.RUNNING, Verb.CANCEL: State.CANCELLED}
 #: Characters of who, where and why.
 _LONGEST: Final = 500
 
@@ -106,7 +109,8 @@ def send(
     broke off, and never sends anything twice.
 
     --json prints {"campaign", "dry_run", "repeated", "records", "rows", "by_class", "duplicates", "suppressed", "bad",
-    "ignored_columns", "preview", "cost": {"messages", "seconds", "per_second"}}; campaign is null in a dry run.
+    "bad_rows", "ignored_columns", "preview", "cost": {"messages", "seconds", "per_second", "done_at", "waits_for"}};
+    campaign is null in a dry run, else cost is.
 
     \b
     Example:
@@ -122,21 +126,20 @@ def send(
         table=table,
         recipe=recipe,
         number=the_number(settings, number),
-        name=(name or table.file)[:_LONGEST],
+        name=(name or table.file)[:100],
         who=Who(by[:100], _here(), reason[:_LONGEST]),
     )
     with opened(settings) as door:
         if dry_run:
             made, suppressed = load.preview(door.client, order, limits=limits)
-            cost = campaign_cost.cost(door, order.number, len(made.rows) - suppressed)
-            campaign_told.tell_dry(made, suppressed, cost, preview=preview, as_json=as_json)
+            costs = cost.of_more(door.client, settings, order.number, recipe.class_, len(made.rows) - suppressed)
+            campaign_told.tell_dry(made, suppressed, costs, preview=preview, as_json=as_json)
             if made.bad and not recipe.skip_bad:
                 raise CampaignError(BadRows(made.bad, file=made.file, word=made.word, rows=made.records).args[0])
             return
         outcome = _send(door, order, limits)
         campaign_told.tell_bad(outcome, table, bad_file, as_json=as_json)
-        cost = campaign_cost.cost(door, order.number, 0)
-    campaign_told.tell(outcome, cost, as_json=as_json)
+    campaign_told.tell(outcome, as_json=as_json)
 
 
 def _send(door: Door, order: load.Order, limits: Limits) -> load.Outcome:
@@ -200,7 +203,7 @@ def pause(*, campaign_id: str, by: str, reason: str) -> None:
     Example:
       headway campaign pause 0b83f1c2d3e8 --reason "wrong picture"
     """
-    _steer(campaign_id, State.PAUSED, "pause", by, reason)
+    _steer(campaign_id, Verb.PAUSE, by, reason)
 
 
 @campaign.command(short_help="Let a campaign go on.")
@@ -220,7 +223,7 @@ def resume(*, campaign_id: str, file: IO[bytes] | None, by: str, reason: str) ->
     with opened(settings) as door:
         found = store.read(door.client, campaign_id)
         if found.state is State.PAUSED:
-            found = _become(door, found, State.RUNNING, "resume", Who(by[:100], _here(), reason[:_LONGEST]))
+            found = _become(door, found, Verb.RESUME, Who(by[:100], _here(), reason[:_LONGEST]))
         elif file is None and found.whole:
             raise CampaignError(f"campaign {found.id} is {found.state.value}: there is nothing to resume")
         if file is None and not found.whole:
@@ -251,29 +254,22 @@ def cancel(*, campaign_id: str, by: str, reason: str) -> None:
     Example:
       headway campaign cancel 0b83f1c2d3e8 --reason "sent to the wrong list"
     """
-    _steer(campaign_id, State.CANCELLED, "cancel", by, reason)
+    _steer(campaign_id, Verb.CANCEL, by, reason)
 
 
-def _steer(campaign_id: str, to: State, verb: str, by: str, reason: str) -> None:
+def _steer(campaign_id: str, verb: Verb, by: str, reason: str) -> None:
     with opened(read_settings()) as door:
         found = store.read(door.client, campaign_id)
-        found = _become(door, found, to, verb, Who(by[:100], _here(), reason[:_LONGEST]))
+        found = _become(door, found, verb, Who(by[:100], _here(), reason[:_LONGEST]))
     click.echo(campaign_look.line(found))
 
 
-def _become(door: Door, found: Campaign, to: State, verb: str, who: Who) -> Campaign:
+def _become(door: Door, found: Campaign, verb: Verb, who: Who) -> Campaign:
     """Change its state, then what its messages do: nothing gets onto a lane behind the mark that drops them."""
-    changed = store.become(door.client, found.id, to)
-    selection = Selection(campaign=found.id)
     decree = Decree(by=who.by, where=who.where, reason=who.reason)
-    number, ttl_s = found.number, changed.ttl_s
-    if to is not State.RUNNING:
-        what = What.HOLD if to is State.PAUSED else What.DROP
-        marks.put(door.client, number, what, selection, decree, verb=verb, record_ttl_s=ttl_s)
-    if to is not State.PAUSED:
-        holds = [one for one in marks.read(door.client, number) if (one.what, one.selection) == (What.HOLD, selection)]
-        if holds:
-            marks.end(door.client, number, holds, decree, verb=verb)
+    of_campaign.require(verb, found.id, decree)
+    changed = store.become(door.client, found.id, STATES[verb])
+    of_campaign.steer_all(door.client, found.number, found.id, verb, decree, record_ttl_s=changed.ttl_s)
     return changed
 
 

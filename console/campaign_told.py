@@ -14,7 +14,7 @@ from campaigns.plan import Plan
 from campaigns.problems import MOST_LISTED, Problem
 from campaigns.tables import Table
 from console import output
-from console.campaign_cost import Cost
+from scheduler.cost import Cost
 
 #: Bad rows that a person is shown; a program gets a hundred, and a file all of them.
 SHOWN: Final = 20
@@ -35,16 +35,29 @@ def tell_dry(made: Plan, suppressed: int, cost: Cost, *, preview: int, as_json: 
         for name, value in message.items():
             click.echo(f"    {name}: {value}")
     _print_left_out(made, suppressed)
-    click.echo(f"{len(made.rows) - suppressed:,} messages would be sent{cost.told}. Nothing was enqueued.")
+    click.echo(f"{len(made.rows) - suppressed:,} messages would be sent{_time(cost)}. Nothing was enqueued.")
 
 
-def tell(outcome: Outcome, cost: Cost, *, as_json: bool) -> None:
+def _time(cost: Cost) -> str:
+    """Say behind a number of messages how long they take."""
+    if not cost.messages:
+        return ""
+    seconds = round(cost.seconds)
+    minutes, rest = divmod(seconds, 60)
+    hours, rest_m = divmod(minutes, 60)
+    span = f"{hours} h {rest_m} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds} s"
+    done = f", the last one about {output.moment(cost.done_us // 1000)}" if cost.done_us is not None else ""
+    waits = f" (now it waits for: {', '.join(cost.waits_for)})" if cost.done_us is None and cost.waits_for else ""
+    return f", which takes about {span} at {cost.per_second:.3g} a second{done}{waits}"
+
+
+def tell(outcome: Outcome, *, as_json: bool) -> None:
     """Say what was sent."""
     found, made = outcome.campaign, outcome.plan
     if as_json:
         output.print_json(
             {"campaign": found.as_json(), "dry_run": False, "repeated": outcome.repeated}
-            | {**_counts(made, found.suppressed), "preview": [], "cost": cost.as_json()}
+            | {**_counts(made, found.suppressed), "preview": [], "cost": None}
         )
         return
     if outcome.repeated:

@@ -36,7 +36,7 @@ _REF = "#/components/schemas/{name}"
 
 def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the OpenAPI document of these endpoints."""
-    types = {kind for endpoint in endpoints for kind in (endpoint.takes, endpoint.gives) if kind}
+    types = {kind for endpoint in endpoints for kind in (endpoint.takes, endpoint.gives, endpoint.uploads) if kind}
     ordered = sorted(types, key=lambda kind: kind.__name__)
     _, components = msgspec.json.schema_components([*ordered, PickyProblem, ProblemJson], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
@@ -70,6 +70,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         told["parameters"] = [*told.get("parameters", []), *given]
     if endpoint.takes is not None:
         told["requestBody"] = {"required": True, "content": _content(endpoint.takes, "application/json")}
+    if endpoint.uploads is not None:
+        told["requestBody"]["content"] |= _form(endpoint.uploads)
     if endpoint.auth == "bearer":
         told["security"] = [{"token": []}]
     return told
@@ -77,6 +79,13 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 def _content(kind: type[Any], media_type: str) -> dict[str, Any]:
     return {media_type: {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+
+
+def _form(kind: type[Any]) -> dict[str, Any]:
+    """Return the form of an upload: a file, and JSON about it."""
+    parts = {"file": {"type": "string", "format": "binary"}, "campaign": {"$ref": _REF.format(name=kind.__name__)}}
+    schema = {"type": "object", "properties": parts, "required": list(parts)}
+    return {"multipart/form-data": {"schema": schema, "encoding": {"campaign": {"contentType": "application/json"}}}}
 
 
 def _plain(path: str) -> str:

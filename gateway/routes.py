@@ -33,6 +33,8 @@ class Endpoint:
     auth: Literal["bearer", "body", ""] = ""
     #: Headers that it acts on, each with its schema.
     headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: What it takes besides `takes`: a form whose part `file` is a file, and whose part `campaign` is such JSON.
+    uploads: type[Any] | None = None
 
     @property
     def summary(self) -> str:

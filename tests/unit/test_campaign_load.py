@@ -15,7 +15,7 @@ from campaigns.progress import Progress, noted
 from campaigns.recipe import Recipe
 from campaigns.store import State, Who
 from campaigns.tables import Limits
-from headway import BrokerUnavailable, MessageClass, keys
+from headway import BrokerUnavailable, MessageClass, NumberDrained, keys
 
 NUMBER = "15555550100"
 LIMITS = Limits()
@@ -120,6 +120,18 @@ def test_a_chunk_that_was_pushed_and_not_noted_is_there_once(redis: redis_py.Red
     left = [one["id"] for one in lane(redis)]
     assert len(gone | set(left)) == len(gone) + len(left) == 600
     assert outcome.campaign.whole
+
+
+def test_a_drained_number_takes_no_campaign(redis: redis_py.Redis) -> None:
+    """It says who and why, and goes on when the number takes messages again."""
+    mark = {"what": "drain", "by": "ada", "reason": "moving house", "at_ms": 1}
+    redis.hset(keys.marks(NUMBER), "m", json.dumps(mark))
+    with pytest.raises(NumberDrained, match=r"moving house \(ada\); campaign [0-9a-f]{12} goes on") as caught:
+        send(redis, order(rows(2)))
+    assert "EVAL" not in str(caught.value)
+    assert lane(redis) == []
+    redis.delete(keys.marks(NUMBER))
+    assert send(redis, order(rows(2))).campaign.queued == len(lane(redis)) == 2
 
 
 def test_another_file_does_not_go_on_with_it(redis: redis_py.Redis) -> None:
