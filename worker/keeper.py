@@ -25,7 +25,7 @@ from worker.differences import Differences
 from worker.doubts import Doubts
 from worker.engine import Engine
 from worker.progress import Progress
-from worker.registry import HeldLease
+from worker.registry import HeldLease, newest_first
 from worker.resharding import Resharding
 from worker.watch import Watch
 
@@ -167,6 +167,7 @@ class Keeper:
 
     def _end(self, released: Sequence[HeldLease]) -> None:
         """End leases that Celery gave up: rows not begun go back at once. What fails here, the deadline does later."""
+        released = newest_first(released)
         calls = [self._ending(lease, Ending.ENDED, "the worker gave it up") for lease in released]
         if calls:
             self._say(released, run_all(self._client, calls))
@@ -218,7 +219,7 @@ class Keeper:
     def _reclaim(self, number: str) -> None:
         """End the leases of a unit's holders that are lost; whoever comes first does it."""
         found = [(lease_id, rows_of(self._client, number, lease_id)) for lease_id in leases.lost(self._client, number)]
-        lost = [HeldLease(number, lease_id, tuple(rows or ())) for lease_id, rows in found]
+        lost = newest_first(HeldLease(number, lease_id, tuple(rows or ())) for lease_id, rows in found)
         self._say(
             lost, run_all(self._client, [self._ending(lease, Ending.EXPIRED, "its worker was lost") for lease in lost])
         )

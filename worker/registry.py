@@ -95,6 +95,18 @@ class Registry:
             del self._tags[keys.number_of_unit(lease.number)]
 
 
+def newest_first(leases: Iterable[HeldLease]) -> list[HeldLease]:
+    """Return leases in the order in which to end them: each one's rows go to the head of their lane, before all others
+    there, so the oldest one comes last. A holder's leases are numbered (`worker.fetch`).
+    """
+    return sorted(leases, key=_serial, reverse=True)
+
+
+def _serial(lease: HeldLease) -> int:
+    serial = lease.lease_id.rpartition("-")[2]
+    return int(serial) if serial.isascii() and serial.isdigit() else 0
+
+
 def _less(counts: Counter[str], name: str) -> None:
     """One less; what comes to nothing is forgotten."""
     counts[name] -= 1
