@@ -161,8 +161,9 @@ class Message:
     `send_at` and `expires_at` are RFC 3339 texts with a time zone, or datetimes; `expires_in`, seconds or a timedelta
     from now or from `send_at`, may be given instead of `expires_at`, and becomes that. `group_members`: how many
     receipts of a kind a send to the group may bring. `reference` is the app's own, `tag` and `campaign` what it groups
-    its messages by; none of them leaves for the provider. Raises InvalidMessage, which names the field, from `of` and from the constructor
-    alike. Has no slots: an instance holds what is said, and finds None in the class for all else.
+    its messages by; none of them leaves for the provider. Raises InvalidMessage, which names the
+    field, from `of` and from the constructor alike. Has no slots: an instance holds what is said, and finds None in the
+    class for all else.
     """
 
     to: str | None = None
