@@ -14,6 +14,7 @@ import click
 import redis
 
 from console.door import NumberType, opened, read_settings, require_known
+from console.output import moment
 from runtime import variables
 from runtime.settings import Settings
 from scheduler import control, figures
@@ -28,38 +29,13 @@ def me() -> str:
         return "command line"
 
 
-def _here() -> str:
+def here() -> str:
+    """Return who sits where: the user and the host."""
     return f"{me()}@{socket.gethostname()}"[:100]
 
 
 _number = click.argument("number", type=NumberType())
 _by = click.option("--by", default=me, show_default="your user name", help="Who decided this; kept with the setting.")
-
-
-@click.command()
-@_number
-@_by
-def pause(*, number: str, by: str) -> None:
-    """Stop a number at once; what has begun finishes.
-
-    \b
-    Example:
-      headway pause 15555550100 --by ada
-    """
-    _change(number, lambda client, _: control.pause(client, number, by=by[:100], where=_here()))
-
-
-@click.command()
-@_number
-@_by
-def resume(*, number: str, by: str) -> None:
-    """Let a paused number go on.
-
-    \b
-    Example:
-      headway resume 15555550100
-    """
-    _change(number, lambda client, _: control.resume(client, number, by=by[:100], where=_here()))
 
 
 @click.command(short_help="Set a number's TPS while everything runs.")
@@ -77,7 +53,7 @@ def tps(*, number: str, value: str | None, unset: bool, by: str) -> None:
     """
     if (value is None) is not unset:
         raise click.UsageError("give either a value, as in `headway tps 15555550100 15`, or --unset")
-    _change(number, lambda client, _: control.set_tps(client, number, _milli(value), by=by[:100], where=_here()))
+    _change(number, lambda client, _: control.set_tps(client, number, _milli(value), by=by[:100], where=here()))
 
 
 @click.group()
@@ -105,7 +81,7 @@ def number_set(*, number: str, changes: tuple[str, ...], by: str) -> None:
 
     def set_(client: redis.Redis, live: control.Live) -> None:
         fields = control.checked(told, own=settings.number(number), live=live)
-        control.change(client, number, fields, by=by[:100], where=_here())
+        control.change(client, number, fields, by=by[:100], where=here())
 
     _change(number, set_)
 
@@ -127,9 +103,9 @@ def number_unset(*, number: str, names: tuple[str, ...], by: str) -> None:
     def clear(client: redis.Redis, live: control.Live) -> None:
         if names:
             fields = control.checked(dict.fromkeys(names), own=settings.number(number), live=live)
-            control.change(client, number, fields, by=by[:100], where=_here())
+            control.change(client, number, fields, by=by[:100], where=here())
         else:
-            control.unset(client, number, by=by[:100], where=_here())
+            control.unset(client, number, by=by[:100], where=here())
 
     _change(number, clear)
 
@@ -162,12 +138,14 @@ def _change(number: str, change: Callable[[redis.Redis, control.Live], None]) ->
     with opened(settings) as door:
         require_known(door, number)
         change(door.client, control.read(door.client, number))
-        _say(settings, number, control.read(door.client, number))
+        say(settings, number, control.read(door.client, number))
 
 
-def _say(settings: Settings, number: str, live: control.Live) -> None:
+def say(settings: Settings, number: str, live: control.Live) -> None:
+    """Say what holds for a number now."""
     tps_milli, tps_from = figures.allowed(live, settings, number)
-    rests = "is paused" if live.paused else "may send"
+    until = f" until {moment(live.paused_until_ms)}" if live.paused_until_ms else ""
+    rests = f"is paused{until}" if live.paused else "may send"
     others = [f"{name} is {value.shown}" for name, value in live.values.items() if name != table.TPS.name]
     more = f" {', '.join(others)} (live)." if others else ""
     click.echo(f"{number} {rests}; its TPS is {figures.rate(tps_milli)} ({tps_from}).{more}")

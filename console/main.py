@@ -14,7 +14,7 @@ from typing import IO, Any
 import click
 import redis
 
-from console import campaign, change, dead, explain, look, outbox, processes, push, suppression, up
+from console import campaign, change, control, dead, explain, look, outbox, processes, push, suppression, up
 from headway.errors import HeadwayError
 from runtime.secret import hide_passwords
 
@@ -66,7 +66,8 @@ def _add(commands: Iterable[click.Command]) -> None:
 
 _add((up.up, processes.worker, processes.gateway, push.push, look.status, look.numbers, explain.explain))
 _add((dead.dead, dead.uncertain))
-_add((change.pause, change.resume, change.tps, change.number, outbox.outbox, look.url, processes.simulator))
+_add((control.pause, control.resume, control.drain, control.purge, control.cancel, control.marks, control.audit))
+_add((change.tps, change.number, outbox.outbox, look.url, processes.simulator))
 _add((campaign.campaign, suppression.group))
 
 
