@@ -6,15 +6,15 @@ An empty cell is a field left out. `template_values` and `location` are written 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from campaigns import csv_file
+from campaigns.problems import UnreadableFile
 from headway.classes import MessageClass
-from headway.errors import HeadwayError, InvalidMessage
+from headway.errors import InvalidMessage
 from headway.message import FIELDS, Message
 
 #: Bounds of one file: it is read into memory, and checked whole before the first row is enqueued.
@@ -25,11 +25,6 @@ MOST_ROWS: Final = 100_000
 _JSON: Final = frozenset({"template_values", "location"})
 #: Where spaces around belong to the message.
 _AS_IT_IS: Final = frozenset({"text"})
-_DELIMITERS: Final = ",;\t"
-
-
-class UnreadableFile(HeadwayError):
-    """The file isn't a CSV of messages; the text says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +57,7 @@ def parse(content: bytes, *, class_: MessageClass = MessageClass.NORMAL) -> Reci
     """Read a file; `class_` is for rows that name none. Raises UnreadableFile, whose text says what to change."""
     if len(content) > MOST_BYTES:
         raise UnreadableFile(f"the file is larger than {MOST_BYTES // 1024 // 1024} MB: split it")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UnreadableFile(f"line {line} is not UTF-8: save the file as CSV UTF-8") from None
-    records = _records(text)
+    records = csv_file.records(csv_file.decode(content))
     _, header = next(records, (0, []))
     columns = _columns(header)
     rows: list[Row] = []
@@ -82,25 +72,6 @@ def parse(content: bytes, *, class_: MessageClass = MessageClass.NORMAL) -> Reci
     if not rows and not bad:
         raise UnreadableFile("the file has no rows below its first line")
     return Recipients(tuple(rows), tuple(bad), tuple(name for name in columns if name not in FIELDS))
-
-
-def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that aren't blank, each with the line on which it begins."""
-    first = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count)  # spreadsheets of some countries write semicolons
-    # Strict: a quote that was forgotten would otherwise swallow the rows after it.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    begins = 1
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise UnreadableFile(f'line {begins}: {error}; put "…" around texts, and write " inside as ""') from None
-        if cells is None:
-            return
-        if any(cell.strip() for cell in cells):
-            yield begins, cells
-        begins = reader.line_num + 1
 
 
 def _columns(header: Sequence[str]) -> list[str]:

@@ -12,10 +12,10 @@ import pytest
 import redis as redis_py
 from click.testing import CliRunner, Result
 
+from campaigns.problems import UnreadableFile
 from console import push as push_module
 from console import recipients
 from console.main import cli
-from console.recipients import UnreadableFile
 from headway import BrokerUnavailable, MessageClass, keys
 from headway.client import Client
 from tests.harness.servers import ThrowawayServer
