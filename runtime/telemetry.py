@@ -66,6 +66,9 @@ class Event(StrEnum):
     OUTCOMES_LOST = "outcomes_lost"
     #: A worker that was told to end has had its grace time: it gives up what it holds [held].
     GRACE_OVER = "grace_over"
+    #: The server's clock was set back, or another server is behind the last one: pauses before retries were brought
+    #: nearer [by_ms, eased].
+    CLOCK_SET_BACK = "clock_set_back"
     #: The server answers, but this worker no longer asks it for messages [overdue_ms].
     WORKER_DEAF = "worker_deaf"
     #: The file that says whether this worker gets on can't be written: `headway worker --check` won't see it [problem].

@@ -21,6 +21,7 @@ from headway.keys import number_of_unit
 from runtime.scripts import Call, run_all
 from runtime.telemetry import Event, get_logger
 from scheduler import control, leases, order
+from worker.clock_watch import ClockWatch
 from worker.differences import Differences
 from worker.doubts import Doubts
 from worker.engine import Engine
@@ -71,6 +72,7 @@ class Keeper:
         self._ttl_us = lease_ttl_us
         self._watch = Watch(engine)
         self._doubts = Doubts(engine, policy, record_ttl_s=record_ttl_s)
+        self._clock_watch = ClockWatch(engine.client, engine.clock)
         self._next = {self._renew: 0, self._sweep: 0, self._resolve: 0, self._declare: 0, self._look: 0}
         self._every = {
             self._renew: lease_ttl_us // 4,
@@ -203,7 +205,9 @@ class Keeper:
     def _look(self) -> None:
         agenda = self._engine.agenda
         self._watch.look([unit for number in agenda.numbers() for unit in agenda.units(number)])
-        self._relieve([unit for number in agenda.numbers() for unit in self._shards.all_units(number)])
+        units = [unit for number in agenda.numbers() for unit in self._shards.all_units(number)]
+        self._relieve(units)
+        self._clock_watch.look(units)
 
     def _relieve(self, units: Sequence[str]) -> None:
         """Free recipients whose head is in no place any more: some of each unit's at a time, going round."""
