@@ -64,25 +64,35 @@ def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
     --json prints a list of {"number", "tps", "tps_from", "paused", "by", "at_ms", "waiting": {class: rows}, "leased",
     "deferred", "uncertain", "dead", "spent" (events charged in the trailing second), "debt_ms", "totals": {"send",
     "inbound", "delivered", "read"}, "silent_pushes" (accepted, and nothing came back), "outbox": {"waiting",
-    "contacts", "parked", "bytes", "oldest_ms"} (what the app hasn't taken)}; of a number with several shards
-    also "shards", a list of the same figures of each.
+    "contacts", "parked", "bytes", "oldest_ms"} (what the app hasn't taken), "held" (aside, by a person), "would_go":
+    [{"class", "waiting", "oldest_s", "looked", "expired"}] (what would go now if nothing held the number back: of the
+    first rows looked at so many have expired and never leave)}; of a number with several shards also "shards", a list
+    of the same figures of each.
 
     \b
     Example:
       headway numbers
       headway numbers 15555550100 --json
     """
-    from console import paint
+    from console import paint, paint_control
+    from scheduler.outlook import outlook
 
     settings = read_settings()
     with opened(settings) as door:
         asked = numbers or settings.numbers
         found = [figures.read(door.client, settings, number) for number in asked]
         kept = [outbox_desk.counts(door.client, number) for number in asked] if as_json else []
+        would_go = {
+            one.number: outlook(door.client, settings.number(one.number)) for one in found if as_json or one.paused
+        }
     if as_json:
-        output.print_json([{**one.as_json(), "outbox": box.as_json()} for one, box in zip(found, kept, strict=True)])
+        more = [{"would_go": [row.as_json() for row in would_go[number]]} for number in asked]
+        output.print_json(
+            [{**one.as_json(), "outbox": box.as_json(), **go} for one, box, go in zip(found, kept, more, strict=True)]
+        )
     else:
         paint.numbers(output.terminal(), found)
+        paint_control.would_go(output.terminal(), would_go)
 
 
 @click.command(short_help="Print the broker's URL for an app on this machine.")

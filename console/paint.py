@@ -39,6 +39,7 @@ def _in_full(one: NumberFigures, *, most: int, width: int) -> Table:
     spent = Text(bar(one.spent, may_spend / 1000, width=width), "green")
     lanes.add_row("last second", spent, f"{one.spent:,} of {rate(may_spend):,}")
     parked = f"leased {one.leased:,}   deferred {one.deferred:,}   uncertain {one.uncertain:,}   dead {one.dead:,}"
+    parked += f"   held {one.held:,}" if one.held else ""
     totals = "   ".join(f"{kind} {events:,}" for kind, events in one.totals.items())
     grid = Table.grid()
     grid.add_row(_title(one))

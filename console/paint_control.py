@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.text import Text
 from console.output import COLOURS, moment
 from scheduler.history import Change
 from scheduler.marks import Mark, What
+from scheduler.outlook import ClassOutlook
 from scheduler.preview import Preview
 from scheduler.steer import Steered, Verb
 
@@ -41,6 +42,16 @@ def marks(console: Console, found: Sequence[Mark]) -> None:
         cells = (moment(mark.at_ms), _WHAT[mark.what], str(mark.selection), mark.by, mark.reason)
         table.add_row(*map(Text, (*cells, moment(mark.until_ms), rows)))
     console.print(table)
+
+
+def would_go(console: Console, found: Mapping[str, Sequence[ClassOutlook]]) -> None:
+    """Say of paused numbers what would go now: what to look at before they are resumed."""
+    for number, classes in found.items():
+        for one in classes:
+            age = "" if one.oldest_s is None else f", the oldest for {one.oldest_s:,} s"
+            gone = f"{one.expired:,} of the first {one.looked:,} expired"
+            told = f"{one.waiting:,} {one.class_.value} would go{age}; {gone}"
+            console.print(Text(f"{number} on resume: {told}", "yellow"), soft_wrap=True)
 
 
 def audit(console: Console, number: str, entries: Sequence[Change]) -> None:

@@ -49,6 +49,7 @@ class ShardFigures(Struct, kw_only=True):
     debt_ms: int
     totals: dict[str, int]
     silent_pushes: int
+    held: int
 
 
 class NumberFigures(Struct, kw_only=True):
@@ -56,10 +57,10 @@ class NumberFigures(Struct, kw_only=True):
 
     `tps_from`: `live`, `workers` (the lowest that a running worker was started with), `default`, or an environment
     variable. `waiting` is by class. `spent`: events charged in the trailing window. `debt_ms`: how far its container
-    is behind. `silent_pushes`: requests that the provider accepted and of which nothing came back. `outbox`: what came
-    in and the number's app hasn't taken yet. `by` and
-    `at_ms`: who changed something live last, and when. With several `shards` (left out with one) `tps` is that of each,
-    `debt_ms` that of the one furthest behind, and all else the sum of all.
+    is behind. `silent_pushes`: requests that the provider accepted and of which nothing came back. `held`: messages
+    that a person holds aside. `outbox`: what came in and the number's app hasn't taken yet. `by` and `at_ms`: who
+    changed something live last, and when. With several `shards` (left out with one) `tps` is that of each, `debt_ms`
+    that of the one furthest behind, and all else the sum of all.
     """
 
     number: str
@@ -77,6 +78,7 @@ class NumberFigures(Struct, kw_only=True):
     debt_ms: int
     totals: dict[str, int]
     silent_pushes: int
+    held: int
     outbox: OutboxFigures
     shards: list[ShardFigures] | UnsetType = UNSET
 

@@ -48,6 +48,8 @@ class NumberFigures:
     silent_pushes: int = 0
     #: How often the loop guard let a contact rest.
     rested: int = 0
+    #: Messages that a person holds aside, by campaign, tag, recipient or age.
+    held: int = 0
     #: Those in force, when there are several.
     shards: tuple[UnitFigures, ...] = ()
 
@@ -71,6 +73,7 @@ class NumberFigures:
             "totals": dict(self.totals),
             "silent_pushes": self.silent_pushes,
             "rested": self.rested,
+            "held": self.held,
             **({"shards": each} if each else {}),
         }
 
@@ -106,6 +109,7 @@ def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
         totals=all_of_it.totals,
         silent_pushes=all_of_it.silent_pushes,
         rested=all_of_it.rested,
+        held=all_of_it.held,
         shards=tuple(found[unit] for unit in in_force) if len(in_force) > 1 else (),
     )
 

@@ -149,9 +149,8 @@ def _parked(client: redis.Redis, unit: str) -> Iterator[tuple[str, Callable[[int
 
     yield "behind another one", of_set(keys.lines(unit))
     yield "deferred", of_set(keys.deferred(unit))
-    yield "due", of_list(f"{keys.due(unit)}:{0}")
-    for step in (3, 6, 9):
-        yield "due", of_list(f"{keys.due(unit)}:{step}")
+    for step in (0, 3, 6, 9):
+        yield "due", of_list(keys.due_line(unit, step))
     marks: Any = client.hkeys(keys.held(unit))
     for mark in marks:
         for step in (0, 3, 6, 9):

@@ -16,8 +16,8 @@ from headway.classes import MessageClass
 from scheduler import meter
 
 #: Answers of the server for each unit: four lanes, who stands behind in each and what is due, leased, deferred,
-#: uncertain, dead, window, meter.
-_ANSWERS = 18
+#: uncertain, dead, held, window, meter.
+_ANSWERS = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,8 @@ class UnitFigures:
     silent_pushes: int = 0
     #: How often the loop guard let a contact rest.
     rested: int = 0
+    #: Rows that a person holds aside.
+    held: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures by name, in their documented order."""
@@ -52,6 +54,7 @@ class UnitFigures:
             "totals": dict(self.totals),
             "silent_pushes": self.silent_pushes,
             "rested": self.rested,
+            "held": self.held,
         }
 
 
@@ -69,6 +72,7 @@ def read_units(client: redis.Redis, units: Sequence[str], tps_milli: int, *, now
             pipe.hlen(keys.leased(unit))
             for parked in (keys.deferred, keys.uncertain, keys.dead):
                 pipe.zcard(parked(unit))
+            pipe.hvals(keys.held(unit))
             # The meter's own running total is brought up to date by the next lease only: an idle unit's is old.
             pipe.zrange(keys.window(unit), f"({now_us - window_us}", "+inf", byscore=True)
             pipe.hgetall(keys.meter(unit))
@@ -90,6 +94,7 @@ def total(units: Sequence[UnitFigures]) -> UnitFigures:
         totals=_sum([one.totals for one in units]),
         silent_pushes=sum(one.silent_pushes for one in units),
         rested=sum(one.rested for one in units),
+        held=sum(one.held for one in units),
     )
 
 
@@ -108,6 +113,7 @@ def _figures(answers: Sequence[Any], tps_milli: int, now_us: int) -> UnitFigures
         totals={"send": spent.send, "inbound": spent.inbound, "delivered": spent.delivered, "read": spent.read},
         silent_pushes=spent.silent_pushes,
         rested=spent.rested,
+        held=sum(map(int, counts[16])),
     )
 
 
