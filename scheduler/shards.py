@@ -92,7 +92,7 @@ def sort(number: str, shards: int, *, most: int = SORT_ROWS, now_us: int | None 
     """Build the call that moves messages from a number's lanes to those of their shards; safe to run twice."""
     names = [*keys.lanes(number), keys.shards(number), keys.deferred(number), keys.kept(number), keys.due(number)]
     names += [keys.heads(number), keys.lines(number), keys.leased(number)]
-    names += [lane for unit in keys.units(number, shards) for lane in keys.lanes(unit)]
+    names += [lane for unit in keys.units(number, shards) for lane in keys.lanes(unit)] + [keys.held(number)]
     return Call(scripts.load("scheduler", "sort"), names, [_time(now_us), shards, most])
 
 
@@ -109,6 +109,7 @@ def drain(unit: str, shards: int, *, most: int = DRAIN_ROWS, now_us: int | None 
     """
     names = [*keys.lanes(keys.number_of_unit(unit)), keys.shards(unit), *keys.lanes(unit)]
     names += [keys.deferred(unit), keys.kept(unit), keys.due(unit), keys.heads(unit), keys.lines(unit)]
+    names.append(keys.held(unit))
     return Call(scripts.load("scheduler", "drain"), names, [_time(now_us), shards, most])
 
 

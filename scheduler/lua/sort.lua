@@ -6,7 +6,8 @@
 -- KEYS[1..4] lanes of the number: urgent, high, normal, bulk (list)   KEYS[5] shards (hash)
 -- KEYS[6] deferred (zset), KEYS[7] kept (hash), KEYS[8] due (hash, lists) of the number, from when it had one shard
 -- KEYS[9] heads (hash), KEYS[10] lines (zset), KEYS[11] leased (hash) of the number, from when it had one shard
--- KEYS[12..] the four lanes of each shard in turn (list)
+-- KEYS[12..] the four lanes of each shard in turn (list), and last held (hash, lists) of the number, from when it had one
+--   shard: what is held comes back first, and is held again where it goes to
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] shards that the caller believes in   ARGV[3] rows at most
 -- reply: {shards in force, or 0 while former ones are emptied; rows moved; 1 when more may wait, else 0}
 -- @include now_us
@@ -16,10 +17,15 @@
 -- @include promote
 -- @include shard_of
 -- @include unline
+-- @include bring_back
 local state = redis.call('HMGET', KEYS[5], 'now', 'moving')
 local shards = tonumber(ARGV[2])
 if state[2] or tonumber(state[1] or 1) ~= shards then
   return { state[2] and 0 or tonumber(state[1] or 1), 0, 0 }
+end
+bring_back({ held = KEYS[#KEYS], active = {} }, lanes_by_step(), KEYS[7], true)
+if redis.call('EXISTS', KEYS[#KEYS]) == 1 then
+  return { shards, 0, 1 }
 end
 promote(KEYS[6], KEYS[7], KEYS[8], lanes_by_step(), now_us(ARGV[1]), true)
 local room, moved, steps = tonumber(ARGV[3]), 0, { '0', '3', '6', '9' }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from delivery.settle import Settlement
 from delivery.states import State
 from headway import Client, MessageClass, NumberDrained, keys
 from headway.errors import ControlError
-from scheduler import marks
+from scheduler import leases, marks, shards
 from scheduler.cancel import cancel, clear
 from scheduler.decisions import Because, Refuse
 from scheduler.decree import Decree
@@ -385,6 +386,29 @@ def test_a_drained_number_takes_no_more_and_lets_out_what_waits(stage: Stage) ->
         client.push(NUMBER, to="19990000002", text="x", class_="high")
     lift(stage)
     client.push(NUMBER, to="19990000002", text="x", class_="high")
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_what_is_held_moves_with_the_shards(stage: Stage, before: int) -> None:
+    """The unit that held it is no longer in force: it comes back to the lanes, and is held again where it goes."""
+    former = keys.units(NUMBER, before)[0]
+    stage.push(*(f"a{i:03}" for i in range(700)), class_="bulk", campaign="c")
+    if before > 1:
+        stage.redis.hset(keys.shards(NUMBER), mapping={"now": 4, "2": 1, "4": 1})
+        stage.redis.rename(keys.lanes(NUMBER)[3], keys.lanes(former)[3])
+    mark = put(stage, What.HOLD, Selection(campaign="c"))
+    while stage.run(leases.lease(replace(stage.rules, number=former), "L", "w", now_us=stage.now_us))[3] == b"again":
+        pass
+    assert stage.redis.hget(keys.held(former), mark.id) == b"700"
+    move = shards.sort(NUMBER, 4, now_us=stage.now_us) if before == 1 else shards.drain(former, 2, now_us=stage.now_us)
+    stage.redis.hset(keys.shards(NUMBER), mapping={"now": 4, "4": 1})
+    while stage.run(move)[-1]:
+        pass
+    assert not stage.redis.exists(keys.held(former), keys.kept(former))
+    out = [lane for unit in (NUMBER, *keys.units(NUMBER, 4)) for lane in [keys.lanes(unit)[3]]]
+    found = [[json.loads(raw)["headers"]["id"] for raw in reversed(stage.redis.lrange(lane, 0, -1))] for lane in out]
+    assert sum(map(len, found)) == 700
+    assert all(ids == sorted(ids) for ids in found)
 
 
 def test_there_is_a_bound_of_marks(stage: Stage) -> None:
