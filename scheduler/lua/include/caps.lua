@@ -15,7 +15,8 @@ end
 -- counted(h, cap, row, now): the times that count against a row, the oldest first.
 local function counted_of(h, cap, row, now)
   h.tally = h.tally or tally(h.capped, h.longest_ms, now)
-  local found = tallied(h.tally, { cap.of .. '\n' .. row.to })[1]
+  local name = cap.of .. '\n' .. row.to
+  local found = h.counting[name] or tallied(h.tally, { name })[1]
   local counting = times(found, h.tally.now_ms - cap.window_ms, h.tally.now_ms, row.id)
   for i = #counting, 1, -1 do
     if #counting >= cap.most and not left(h.record, counting[i][2]) then
@@ -45,9 +46,9 @@ local function count_caps(h, row, now)
     if concerns(one, row) then
       h.tally = h.tally or tally(h.capped, h.longest_ms, now)
       local name = one.of .. '\n' .. row.to
-      local found = times(tallied(h.tally, { name })[1], h.tally.now_ms - h.longest_ms, h.tally.now_ms, row.id)
+      local found = times(h.counting[name] or tallied(h.tally, { name })[1], h.tally.now_ms - h.longest_ms, h.tally.now_ms, row.id)
       found[#found + 1] = { h.tally.now_ms, row.id }
-      h.tally.changed[name] = written(found, h.most)
+      h.counting[name] = written(found, h.most)
     end
   end
 end

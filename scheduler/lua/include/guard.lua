@@ -4,9 +4,11 @@
 
 -- says(row): a short name for whom it is for and what it says.
 local function says(row)
-  local said = row.kwargs
-  local text = given(said.text) and said.text or given(said.template_values) and cjson.encode(said.template_values) or ''
-  return redis.sha1hex(row.to .. '\n' .. row.shape .. '\n' .. tostring(text)):sub(1, 16)
+  local text, values = row.kwargs.text, row.kwargs.template_values
+  if type(text) ~= 'string' then
+    text = given(values) and cjson.encode(values) or ''
+  end
+  return redis.sha1hex(row.to .. row.shape .. text):sub(1, 16)
 end
 
 -- rests(h, row, now): until when its contact rests from it (us); 0: it doesn't.
@@ -32,28 +34,25 @@ local function rests(h, row, now)
   return 0
 end
 
--- note_texts(h, now): these rows leave; h.leaving: {what, short id, what, short id, ...}.
+-- note_texts(h, now): these rows leave; h.leaving: what each says, h.leaving_ids: the end of each one's id.
+-- Nearly every text is new to its contact, so that way is the short one.
 local function note_texts(h, now)
-  local y, names = tally(h.resting, h.guard.window_ms, now), {}
-  for i = 1, #h.leaving, 2 do
-    names[#names + 1] = h.leaving[i]
-  end
-  local before, full = tallied(y, names), {}
+  local y, names, fields = tally(h.resting, h.guard.window_ms, now), h.leaving, {}
+  local before, full, stamp = tallied(y, names), {}, int(y.now_ms) .. ':'
   for i, name in ipairs(names) do
-    local text, id = before[i], h.leaving[2 * i]
-    if not text then
-      y.changed[name] = int(y.now_ms) .. ':' .. id
-    else
+    local text, id = before[i], h.leaving_ids[i]
+    fields[2 * i - 1], fields[2 * i] = name, stamp .. id
+    if text then
       local found = times(text, y.now_ms - h.guard.window_ms, y.now_ms, id)
       found[#found + 1] = { y.now_ms, id }
-      y.changed[name] = written(found, h.guard.most)
+      fields[2 * i] = written(found, h.guard.most)
       if #found >= h.guard.most then
         full[#full + 1] = int(found[#found - h.guard.most + 1][1] + h.guard.window_ms)
         full[#full + 1] = name
       end
     end
   end
-  tell(y)
+  tell(y, fields)
   if #full > 0 then
     redis.call('ZREMRANGEBYSCORE', h.resting, '-inf', int(y.now_ms))
     redis.call('ZADD', h.resting, unpack(full))

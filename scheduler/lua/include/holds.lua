@@ -14,7 +14,8 @@ function holds_of(limits, guard, now)
     return false
   end
   local h = limits ~= '' and cjson.decode(limits) or {}
-  h.resting, h.capped, h.record, h.leaving, h.now = KEYS[27], KEYS[28]:sub(1, -3), ARGV[18], {}, now
+  h.resting, h.capped, h.record, h.now = KEYS[27], KEYS[28]:sub(1, -3), ARGV[18], now
+  h.leaving, h.leaving_ids, h.counting = {}, {}, {}
   local most, window_ms = guard:match('^(%d+):(%d+)$')
   h.guard = most and { most = tonumber(most), window_ms = tonumber(window_ms) }
   return h
@@ -62,14 +63,19 @@ function leaving(t, row, sends)
     count_caps(h, row, h.now)
   end
   if h.guard then
-    h.leaving[#h.leaving + 1], h.leaving[#h.leaving + 2] = says(row), row.id:sub(-8)
+    local n = #h.leaving + 1
+    h.leaving[n], h.leaving_ids[n] = says(row), row.id:sub(-8)
   end
 end
 
 -- note_leaving(h): write down what leaves.
 function note_leaving(h)
-  if h.tally then
-    tell(h.tally)
+  local fields = {}
+  for name, text in pairs(h.counting) do
+    fields[#fields + 1], fields[#fields + 2] = name, text
+  end
+  if #fields > 0 then
+    tell(h.tally, fields)
   end
   if #h.leaving > 0 then
     note_texts(h, h.now)

@@ -5,7 +5,7 @@
 local function tally(base, window_ms, now)
   local now_ms = math.floor(now / 1000)
   local turn = math.floor(now_ms / window_ms)
-  local y = { now_ms = now_ms, window_ms = window_ms, turn = int(turn), changed = {} }
+  local y = { now_ms = now_ms, window_ms = window_ms, turn = int(turn) }
   y.this, y.last = base .. ':' .. turn % 2, base .. ':' .. (turn + 1) % 2
   y.fresh = redis.call('HGET', y.this, 'turn') == y.turn
   y.speaks = redis.call('HGET', y.last, 'turn') == int(turn - 1)
@@ -15,9 +15,10 @@ end
 -- tallied(y, names): what is written by these names, each a text or false.
 local function tallied(y, names)
   local found = y.fresh and redis.call('HMGET', y.this, unpack(names)) or {}
-  local before = y.speaks and redis.call('HMGET', y.last, unpack(names)) or {}
-  for i, name in ipairs(names) do
-    found[i] = y.changed[name] or found[i] or before[i] or false
+  if y.speaks then
+    for i, text in ipairs(redis.call('HMGET', y.last, unpack(names))) do
+      found[i] = found[i] or text
+    end
   end
   return found
 end
@@ -43,15 +44,9 @@ local function written(found, most)
   return table.concat(texts, ' ')
 end
 
--- tell(y): write down what changed.
-local function tell(y)
-  local fields = {}
-  for name, text in pairs(y.changed) do
-    fields[#fields + 1], fields[#fields + 2] = name, text
-  end
-  if #fields == 0 then
-    return
-  elseif not y.fresh then
+-- tell(y, fields): write down what changed: {name, text, name, text, ...}.
+local function tell(y, fields)
+  if not y.fresh then
     redis.call('UNLINK', y.this)
     fields[#fields + 1], fields[#fields + 2] = 'turn', y.turn
   end
