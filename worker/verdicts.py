@@ -66,7 +66,8 @@ def settlement(outcome: Outcome) -> Settlement:
         outcome.row_id,
         follows.state,
         left=outcome.left and follows.burns,
-        retry_ms=follows.pause // timedelta(milliseconds=1) if follows.pause else None,
+        # A provider that says how long to leave this row alone is believed, unless our own pause is longer.
+        retry_ms=max(follows.pause // timedelta(milliseconds=1), outcome.retry_after_ms) if follows.pause else None,
         provider_id=outcome.provider_id,
         push_id=outcome.push_id,
         code=outcome.code,
