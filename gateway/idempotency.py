@@ -58,6 +58,8 @@ class Claim:
     known: bool
     #: All rows were accepted.
     done: bool = False
+    #: What else the first answer said, as text.
+    said: str = ""
 
 
 def key_of(request: Request) -> str:
@@ -95,9 +97,13 @@ class Claims:
         held = _read(await self._run(call), asked)
         return held if held and held.push_id != push_id else Claim(push_id, known=False)
 
-    async def conclude(self, asked: Asked, push_id: int) -> None:
-        """Say that all rows were accepted. When it can't be said, a repetition looks at its rows again: no harm."""
-        args: list[scripts.Argument] = [_written(_CLAIMED, asked, push_id), _written(_DONE, asked, push_id), TTL_S]
+    async def conclude(self, asked: Asked, push_id: int, said: str = "") -> None:
+        """Say that all rows were accepted, and what else a repetition is told.
+
+        When it can't be said, a repetition looks at its rows again: no harm.
+        """
+        done = f"{_written(_DONE, asked, push_id)} {said}".rstrip()
+        args: list[scripts.Argument] = [_written(_CLAIMED, asked, push_id), done, TTL_S]
         try:
             await self._commit.run(Call(scripts.load("gateway", "conclude_push"), [asked.name], args))
         except (redis.ResponseError, BrokerUnavailable):
@@ -117,7 +123,7 @@ def _written(state: str, asked: Asked, push_id: int) -> str:
 def _read(reply: bytes, asked: Asked) -> Claim | None:
     if not reply:
         return None
-    state, body, push_id = reply.decode().split(" ")
+    state, body, push_id, *said = reply.decode().split(" ", 3)
     if body != asked.body:
         raise Conflict("Idempotency-Key: came with another body before; a new push needs a new key")
-    return Claim(int(push_id), known=True, done=state == _DONE)
+    return Claim(int(push_id), known=True, done=state == _DONE, said="".join(said))

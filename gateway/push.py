@@ -13,12 +13,14 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 import redis
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import idempotency
 from gateway.auth import bearer
 from gateway.body import PUSH_LIMIT, parse_object, read
+from gateway.estimates import Estimates, told
 from gateway.groups import Groups
 from gateway.idempotency import Claims
 from gateway.parts import Parts
@@ -33,6 +35,7 @@ from headway.publish import CHUNK
 from runtime import scripts
 from runtime.scripts import Call
 from runtime.telemetry import Event, get_logger
+from scheduler.estimate import Estimate
 
 T = TypeVar("T")
 
@@ -86,6 +89,7 @@ class PushEndpoint:
         self._claims = Claims(parts.commit)
         self._groups = Groups(parts.commit, parts.session, parts.settings)
         parts.before_close.append(self._groups.close)
+        self._estimates = Estimates(parts.commit, parts.settings)
         self._ttl_s = parts.settings.record_ttl_s
 
     async def push(self, request: Request) -> Response:
@@ -101,13 +105,15 @@ class PushEndpoint:
         asked = await on(lambda: idempotency.asked(key, caller=caller, body=body))
         claim = await self._claims.find(asked)
         if claim and claim.done and (kept := await self._parts.ask(partial(_kept, push_id=claim.push_id))):
-            return _answer(kept, headers=idempotency.REPLAYED)
+            return _answer(_said_before(kept, claim.said), headers=idempotency.REPLAYED)
         number, rows = await on(lambda: self._checked(found))
         if not claim:
             mine = await self._parts.serials.take(len(rows) + 1)
             claim = await self._claims.take(asked, mine)
         accepted = await self._accept(number, rows, claim.push_id, size=len(body))
-        await self._claims.conclude(asked, claim.push_id)
+        for row in accepted.data:  # a repetition is told what the first was: of all rows, not of each
+            row.estimated_send_at = UNSET
+        await self._claims.conclude(asked, claim.push_id, _said(accepted))
         return _answer(accepted, headers=idempotency.REPLAYED if claim.known else None)
 
     def _opened(self, request: Request, body: bytes) -> tuple[dict[str, Any], str]:
@@ -130,6 +136,7 @@ class PushEndpoint:
         """Put the rows on their lanes under ids that follow the push's own; rows that are there already stay."""
         rows = await self._groups.with_members(number, rows)
         pushed = Pushed(number, rows, push_id, [str(id) for id in range(push_id + 1, push_id + 1 + len(rows))])
+        place = self._estimates.ask(number, rows)
         try:
             if size > LARGE or len(rows) > CHUNK:
                 await self._enqueue_large(pushed)
@@ -138,7 +145,7 @@ class PushEndpoint:
         except Conflict:
             await self._parts.ask(lambda client: client.delete(keys.push(str(push_id))))
             raise
-        return _told(push_id, [recipient(row) for row in rows])
+        return _estimated(_told(push_id, [recipient(row) for row in rows]), await self._estimates.of(place))
 
     async def _enqueue(self, pushed: Pushed) -> None:
         calls = [pushed.remembered(self._ttl_s), *pushed.calls(self._ttl_s)]
@@ -170,8 +177,29 @@ def _told(push_id: int, to: Sequence[str]) -> PushAnswer:
     return PushAnswer(push_id=str(push_id), data=rows)
 
 
-def _answer(told: PushAnswer, *, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(told), media_type="application/json", headers=headers)
+def _estimated(answer: PushAnswer, found: Sequence[Estimate]) -> PushAnswer:
+    """Put estimates into an answer: the last one's, and those of the rows where each has one."""
+    last = found[-1] if found else Estimate(None, ())
+    answer.estimated_send_at, answer.waits_for = told(last.at_us), list(last.waits_for)
+    if len(found) == len(answer.data):
+        for row, one in zip(answer.data, found, strict=True):
+            row.estimated_send_at = told(one.at_us)
+    return answer
+
+
+def _said(answer: PushAnswer) -> str:
+    """Return an answer's estimate, as a repetition finds it."""
+    return msgspec.json.encode([answer.estimated_send_at, answer.waits_for]).decode()
+
+
+def _said_before(answer: PushAnswer, said: str) -> PushAnswer:
+    if said:
+        answer.estimated_send_at, answer.waits_for = msgspec.json.decode(said)
+    return answer
+
+
+def _answer(accepted: PushAnswer, *, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(accepted), media_type="application/json", headers=headers)
 
 
 def _kept(client: redis.Redis, *, push_id: int) -> PushAnswer | None:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from gateway.body import shown
 from gateway.findings import Findings
@@ -75,20 +75,28 @@ class PushRequest(Struct, forbid_unknown_fields=True):
 
 
 class PushedRow(Struct, gc=False):
-    """A row that was accepted, in the order of the push."""
+    """A row that was accepted, in the order of the push; its estimate where a push has at most 100."""
 
     msg_id: str
     number: str
     credit: str = "0"
+    estimated_send_at: str | UnsetType | None = UNSET
 
 
 class PushAnswer(Struct, kw_only=True):
-    """Every row is on its lane, with a record."""
+    """Every row is on its lane, with a record.
+
+    `estimated_send_at`: when the last row will leave (RFC 3339, UTC); null when nobody knows. `waits_for`: what it
+    waits for, empty when it leaves at once: a word of `because` in `headway explain`, or `paused`, `send_at`, `worker`.
+    Both are left out where the answer is a repeated one.
+    """
 
     status: int = 100
     push_id: str
     message: str = "Success"
     data: list[PushedRow] = field(default_factory=list)
+    estimated_send_at: str | UnsetType | None = UNSET
+    waits_for: list[str] | UnsetType = UNSET
 
 
 #: Fields of Picky's (or of our own contract) whose time is still to come: refused, unless they say nothing.

@@ -62,7 +62,7 @@ def test_a_push_is_answered_as_picky_answers(door: Door, redis: redis_py.Redis) 
     answer = door.post(PUSH, push_of("one", {"number": "393337654321", "message": "two"}, "three"))
     body = answer.json
     assert answer.status == 200
-    assert list(body) == ["status", "push_id", "message", "data"]
+    assert list(body) == ["status", "push_id", "message", "data", "estimated_send_at", "waits_for"]
     assert (body["status"], body["message"]) == (100, "Success")
     assert isinstance(body["push_id"], str)
     assert [(row["number"], row["credit"]) for row in body["data"]] == [(TO, "0"), ("393337654321", "0"), (TO, "0")]

@@ -53,7 +53,6 @@ local function grant(t, m, wait, now)
   if t.taken > 0 then
     charge(KEYS[7], KEYS[8], now, m.behind - t.taken * 1000000, id, t.taken, m.window_us)
     redis.call('HSET', KEYS[7], 'window', m.spent, 'pace_at', int(m.pace_at), 'floor_at', int(m.floor_at))
-    flowed(KEYS[7], t, m, wait[2] ~= 'empty', now)
     if m.by_floor > 0 then
       redis.call('HINCRBY', KEYS[7], 'floor', m.by_floor)
     end
@@ -61,6 +60,9 @@ local function grant(t, m, wait, now)
     leaves(m, t)
   end
   trim(t)
+  if t.taken > 0 then
+    flowed(KEYS[7], t, m, wait[2] ~= 'empty', now)
+  end
   return { 'grant', now, deadline, t.taken, next_ask(t, wait, now), unpack(t.reply) }
 end
 
