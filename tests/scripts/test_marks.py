@@ -344,6 +344,18 @@ def test_a_number_pauses_until_a_time(stage: Stage) -> None:
     assert stage.ids() == ["a"]
 
 
+@pytest.mark.parametrize("selection", [BULK, Selection(campaign="c")], ids=str)
+def test_what_expires_while_it_is_held_never_leaves(stage: Stage, selection: Selection) -> None:
+    """However long a person took: the lease that meets it says that it has expired."""
+    stage.push("a", class_="bulk", campaign="c", expires_at="2030-03-17T18:00:00Z")
+    put(stage, What.HOLD, selection)
+    stage.drain()
+    stage.later(ms=24 * 3600 * 1000)
+    lift(stage)
+    (row,) = stage.granted().rows
+    assert row.verdict == "expired"
+
+
 def test_what_nobody_can_mean_is_refused(stage: Stage) -> None:
     """Each error names the field."""
     asked: list[tuple[Verb, Selection, Decree, str]] = [
