@@ -115,7 +115,7 @@ def _named(sheets: Mapping[str, Any]) -> str:
 
 def _rows(sheet: Any) -> Iterator[SheetRow]:
     blank = 0
-    for number, row in enumerate(sheet.iter_rows(max_col=MOST_COLUMNS), start=1):
+    for number, row in enumerate(sheet.iter_rows(max_col=MOST_COLUMNS + 1), start=1):
         cells: list[str] = []
         faults: dict[int, str] = {}
         for at, cell in enumerate(row):
@@ -125,6 +125,8 @@ def _rows(sheet: Any) -> Iterator[SheetRow]:
                 faults[at] = fault
         while cells and not cells[-1].strip() and len(cells) - 1 not in faults:
             cells.pop()
+        if len(cells) > MOST_COLUMNS:
+            raise UnreadableFile(f"row {number} goes beyond {MOST_COLUMNS} columns: leave out those that nobody needs")
         if cells:
             yield SheetRow(number, cells, faults)
         else:

@@ -120,6 +120,8 @@ def send(
     settings = read_settings()
     limits = limits_of(settings)
     recipe = _recipe(told)
+    if bad_file is not None and bad_file.exists() and Path(file.name).exists() and bad_file.samefile(file.name):
+        raise click.UsageError("--bad-file: is the file itself; name another one")
     content = file.read(limits.bytes + 1)
     table = tables.read(content, file=Path(file.name).name, limits=limits, sheet=recipe.sheet)
     order = load.Order(
@@ -219,28 +221,29 @@ def resume(*, campaign_id: str, file: IO[bytes] | None, by: str, reason: str) ->
       headway campaign resume 0b83f1c2d3e8
       headway campaign resume 0b83f1c2d3e8 guests.xlsx
     """
-    settings = read_settings()
-    with opened(settings) as door:
+    with opened(read_settings()) as door:
         found = store.read(door.client, campaign_id)
         if found.state is State.PAUSED:
             found = _become(door, found, Verb.RESUME, Who(by[:100], _here(), reason[:_LONGEST]))
         elif file is None and found.whole:
             raise CampaignError(f"campaign {found.id} is {found.state.value}: there is nothing to resume")
-        if file is None and not found.whole:
+        elif file is None:
             raise CampaignError(
                 f"campaign {found.id} broke off after {found.loaded:,} of {found.records:,} rows: say its file "
                 f"({found.file}) to go on"
             )
         if file is not None:
-            limits = limits_of(settings)
-            sheet = str(found.recipe.get("sheet", ""))
-            table = tables.read(file.read(limits.bytes + 1), file=Path(file.name).name, limits=limits, sheet=sheet)
-            with campaign_look.bar(len(table.records)) as say:
-                outcome = load.resume(
-                    door.client, found.id, table, limits=limits, record_ttl_s=settings.record_ttl_s, say=say
-                )
-            found = outcome.campaign
+            found = _go_on(door, found, file)
     click.echo(campaign_look.line(found))
+
+
+def _go_on(door: Door, found: Campaign, file: IO[bytes]) -> Campaign:
+    """Go on with loading."""
+    limits, sheet = limits_of(door.settings), str(found.recipe.get("sheet", ""))
+    table = tables.read(file.read(limits.bytes + 1), file=Path(file.name).name, limits=limits, sheet=sheet)
+    ttl_s = door.settings.record_ttl_s
+    with campaign_look.bar(len(table.records)) as say:
+        return load.resume(door.client, found.id, table, limits=limits, record_ttl_s=ttl_s, say=say).campaign
 
 
 @campaign.command(short_help="End a campaign for good.")

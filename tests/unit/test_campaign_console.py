@@ -161,6 +161,7 @@ def test_watching_ends_when_nothing_waits(
         (("--send-at", "tomorrow"), "send_at: must be a time like"),
         (("--text", "{{nme}}"), "{{nme}} is no column"),
         (("--class", "fast"), "'fast' is not one of"),
+        (("--bad-file", "guests.csv"), "is the file itself"),
         (("--name", "a\tb"), "name: must have 1 to 100 printable"),
     ],
 )

@@ -170,12 +170,13 @@ SHEET = "xl/worksheets/sheet1.xml"
             ),
             "declares XML entities",
         ),
+        (workbook(["to"], ["1"] * 257), "row 2 goes beyond 256 columns"),
         (
             repacked(workbook(["to"], ["1"]), SHEET, lambda body: body.replace(b'r="2"', b'r="999999999"')),
             "more than 100,000 blank rows",
         ),
     ],
-    ids=["zip", "no workbook", "bomb", "parts", "cut", "entities", "far row"],
+    ids=["zip", "no workbook", "bomb", "parts", "cut", "entities", "wide", "far row"],
 )
 def test_a_strangers_workbook_costs_little(content: bytes, said: str) -> None:
     """What it would unpack to is looked at first, entities are refused, and reading ends at the bounds."""
