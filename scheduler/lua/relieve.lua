@@ -45,8 +45,13 @@ local cursor = '0'
 if ARGV[2] == '' then
   local found = redis.call('HSCAN', KEYS[5], ARGV[1], 'COUNT', LOOK)
   cursor = found[1]
+  local id_at, places = {}, {}
   for i = 1, #found[2], 2 do
-    look(found[2][i], found[2][i + 1])
+    places[#places + 1], id_at[found[2][i]] = found[2][i], found[2][i + 1]
+  end
+  table.sort(places)
+  for _, place in ipairs(places) do
+    look(place, id_at[place])
   end
 end
 -- Then the lines, whose first one may have no head at all.

@@ -97,15 +97,19 @@ def _found(redis: Any, unit: str) -> dict[str, Any]:
     pipe.hgetall(keys.due(unit))
     for step in STEPS:
         pipe.lrange(keys.due_line(unit, step), 0, -1)
+    pipe.hgetall(keys.heads(unit))
+    pipe.zrange(keys.lines(unit), 0, -1)
     replies = pipe.execute()
     leased, kept, leases, meter = replies[4:8]
-    deferred, uncertain, dead, deadlines, window, due, *lines = replies[8:]
+    deferred, uncertain, dead, deadlines, window, due, *lines, heads, behind = replies[8:]
     return {
         **{f"lane {place}": raws[::-1] for place, raws in enumerate(replies[:4])},
         "leased": {id_.decode(): held for id_, held in leased.items()},
         "kept": {id_.decode(): held for id_, held in kept.items()},
         "leases": {id_.decode(): _lease(json.loads(text)) for id_, text in leases.items()},
         "meter": _meter(meter, window),
+        "heads": {place.decode(): id_.decode() for place, id_ in heads.items()},
+        "lines": [member.decode() for member in behind],
         "deferred": _scores(deferred),
         "due": {int(step): int(front) for step, front in due.items()},
         **{f"due {step}": [id_.decode() for id_ in line[::-1]] for step, line in zip(STEPS, lines, strict=True)},
@@ -117,7 +121,8 @@ def _found(redis: Any, unit: str) -> dict[str, Any]:
 
 
 def _rows(lease: Any, model: Model) -> list[list[Any]]:
-    return [[id_, charge, str(model.leased[id_][0])] for id_, charge in lease.rows]
+    ahead = {id_: [place[2:]] for id_, place in lease.places.items()}
+    return [[id_, charge, str(model.leased[id_][0]), *ahead.get(id_, [])] for id_, charge in lease.rows]
 
 
 def _expected(model: Model) -> dict[str, Any]:
@@ -129,6 +134,8 @@ def _expected(model: Model) -> dict[str, Any]:
             lease.id: (lease.holder, lease.state, lease.charged, _rows(lease, model)) for lease in model.leases.values()
         },
         "meter": _model_meter(model),
+        "heads": model.heads,
+        "lines": ["\n".join((place, f"{serial:020d}", id_)) for place, serial, id_ in sorted(model.lines)],
         "deferred": model.deferred,
         "due": model.front,
         **{f"due {step}": model.due.get(step, []) for step in STEPS},
@@ -155,7 +162,8 @@ def _scores(pairs: list[tuple[bytes, float]]) -> dict[str, float]:
 FIELDS = {
     "backlog": 0, "backlog_at": 0, "pace_at": None, "uncontrolled_us": None, "floor_at": 0, "floor": 0,
     "in_second": 0, "in_count": 0, "in_mean": 0, "in_square": 0, "slot_at": None, "batch_at": None, "foreseen": 0,
-    "send": 0, "inbound": 0, "delivered": 0, "read": 0,
+    "send": 0, "inbound": 0, "delivered": 0, "read": 0, "line": 0,
+    "pass_3": 0, "pass_6": 0, "pass_9": 0, "shared_at": 0, "held": 0, "held_at": 0,
 }  # fmt: skip
 
 
@@ -178,6 +186,8 @@ def _model_meter(model: Model) -> dict[str, Any]:
         "uncontrolled_us": model.uncontrolled_at, "floor_at": model.floor_at, "floor": model.by_floor,
         "in_second": flow.second, "in_count": flow.count, "in_mean": flow.mean, "in_square": flow.square,
         "slot_at": model.slot_at, "batch_at": model.batch_at, "foreseen": model.foreseen_events,
+        "line": model.serial, **{f"pass_{step}": pass_ for step, pass_ in model.shares.pass_.items()},
+        "shared_at": model.shares.shared_at, "held": model.shares.held, "held_at": model.shares.held_at,
         **model.totals, "turn": model.turn, "deputy": model.deputy,
         "window": model.total(), "window_in": model.total() - model.sends(),
     }  # fmt: skip

@@ -18,7 +18,6 @@ RETRY_FOR_MS = 86_400_000
 AGAIN = (State.WAITING, State.DEFERRED, State.UNCERTAIN, State.DEAD)
 EVENT_UE = 1_000_000
 SECOND_US = 1_000_000
-IN_WEIGHT = 0.1
 
 
 def constant(file: str, name: str) -> float:
@@ -39,6 +38,8 @@ LATE_US = int(constant("turn.lua", "LATE_US"))
 HANDOVER_US = int(constant("turn.lua", "HANDOVER_US"))
 SPARE_US = int(constant("turn.lua", "SPARE_US"))
 CALM_MEMORY_US = int(constant("measure.lua", "CALM_MEMORY_US"))
+DEVIATION = constant("measure.lua", "DEVIATION")
+IN_WEIGHT = constant("uncontrolled.lua", "WEIGHT")
 
 
 def whole(number: float) -> int:
@@ -88,6 +89,8 @@ class Lease:
     #: The quota's limit as it was, and the logs that have its request.
     limit: int = 0
     logs: list[dict[str, int]] = field(default_factory=list)
+    #: Of its rows that are ahead of others.
+    places: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -187,7 +190,7 @@ class Uncontrolled:
 
     def reserved(self, headroom_ppm: int, events: int) -> int:
         """Return how many events are kept for such: what they need, but no more than is set, and one is left."""
-        deviation = math.sqrt(max(0.0, self.square / 1e6 - (self.mean / 1e6) ** 2))
+        deviation = DEVIATION * math.sqrt(max(0.0, self.square / 1e6 - (self.mean / 1e6) ** 2))
         most = max(1, math.floor(events * headroom_ppm / 1e6)) if headroom_ppm else 0
         return min(most, math.floor(self.mean / 1e6 + deviation), events - 1)
 
@@ -224,6 +227,15 @@ class Taking:
     size: int = 0
     look: bool = False
     moved: int = 0
+    #: Whether any message is ahead of anything; those that this lease puts ahead, by place and by id; lost heads.
+    heads: bool = False
+    mine: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    gone: list[tuple[str, str]] = field(default_factory=list)
+    #: Closed for every lane.
+    shut: bool = False
+    #: Recipients of rows that were set aside.
+    aside: set[str] = field(default_factory=set)
     #: Whether due messages are at the front of a lane, and rows that left lanes.
     fronts: bool = False
     passes: list[tuple[int, int]] = field(default_factory=list)

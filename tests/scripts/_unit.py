@@ -7,16 +7,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from delivery.dead import Verb, decide
 from delivery.settle import Ended, Ending, Settlement
 from delivery.states import SETTLED, State
-from scheduler import ahead, meter, throttle
+from scheduler import ahead, meter, order, throttle
 from scheduler.decisions import Because, Decision, Grant, Wait
 from scheduler.leases import Begun
 from scheduler.meter import Event, Kind
 from scheduler.shards import rules_of_unit
 from tests.scripts._choices import Choices
 from tests.scripts.model import Model
-from tests.scripts.stage import SECOND, Stage
+from tests.scripts.stage import RECORD_TTL_S, SECOND, Stage
 
 if TYPE_CHECKING:
     from tests.scripts._world import World
@@ -201,7 +202,26 @@ class Unit:
             pause_us = min(pause, throttle.LONGEST_PAUSE) // timedelta(microseconds=1)
             assert found == throttle.Slowed(*self.model.slow(lease_id, refused, pause_us, self.now))
 
+    def relieve(self) -> int:
+        """Somebody looks whether a head is in no place any more."""
+        freed, at = 0, order.START
+        while True:
+            found = order.relieved(self.stage.run(order.relieve(self.name, at)))
+            freed, at = freed + found.freed, found.at
+            if at == order.START:
+                break
+        assert freed == self.model.relieve()
+        return freed
+
     # --- in the end
+
+    def decides(self) -> None:
+        """A person discards what is uncertain or dead."""
+        ids = sorted([*self.model.uncertain, *self.model.dead])
+        self.world.touched.update(ids)
+        if ids:
+            self.stage.run(decide(self.name, ids, Verb.DISCARD, by="ada", record_ttl_s=RECORD_TTL_S, now_us=self.now))
+            self.model.discard(ids)
 
     def drains(self) -> int:
         """All that may leave now leaves; until when to wait for the rest, 0 when there is none."""
@@ -235,7 +255,9 @@ class Unit:
         model = self.model
         assert not model.leased.keys() & model.kept.keys()
         due = [id_ for line in model.due.values() for id_ in line]
-        assert sorted([*model.deferred, *due, *model.uncertain, *model.dead]) == sorted(model.kept)
+        behind = [id_ for _, _, id_ in model.lines]
+        assert sorted([*model.deferred, *due, *behind, *model.uncertain, *model.dead]) == sorted(model.kept)
+        assert {place for place, _, _ in model.lines} <= model.heads.keys()
         assert sorted(model.leased) == sorted(id_ for lease in model.leases.values() for id_, _ in lease.rows)
 
     def never_more_begins(self) -> None:

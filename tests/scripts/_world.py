@@ -41,6 +41,8 @@ RULES: dict[str, list[Any]] = {
     "calm_ppm": [0, 0, 100_000, 500_000],
     "floor_ppm": [0, 100_000, 300_000],
     "counts": [("send", "inbound", "delivered", "read"), ("send", "inbound")],
+    "order": [(), tuple(CLASSES), tuple(CLASSES), (MessageClass.NORMAL, MessageClass.BULK)],
+    "shares": [{}, {"high": 70, "normal": 20, "bulk": 10}, {"high": 1, "normal": 3, "bulk": 1}],
     "in_flight": [2, 6],
     "max_rows": [1, 3, 100],
     "max_bytes": [400, 262_144],
@@ -66,6 +68,8 @@ NOT_VALUES = ["", "-1", "ten", "99999999999", "1e3", "0x10"]
 PAUSES_MS = [0, 1, 100, 600, 999, 2000]
 SHARDS = [1, 2, 4]
 MINUTE = 60 * SECOND
+#: What a message is that is in no place any more.
+OVER = (State.SENT, State.EXPIRED, State.CAPPED, State.DISCARDED)
 #: Far more than it takes to let the next one through.
 MOST_ROUNDS = 2000
 PROCESS = "p"
@@ -110,7 +114,8 @@ class World:
 
     def waiting(self) -> int:
         """How many rows are on lanes."""
-        return sum(len(lane) for model in self.models.values() for lane in model.lanes.values())
+        on_lanes = sum(len(lane) for model in self.models.values() for lane in model.lanes.values())
+        return on_lanes + sum(len(model.lines) for model in self.models.values())
 
     # --- messages
 
@@ -325,6 +330,10 @@ class World:
         for unit in self.units.values():
             unit.stage.now_us = now
 
+    def relieve(self, c: Choices) -> None:
+        """Somebody looks for lost heads."""
+        self._unit(c).relieve()
+
     def forget(self, c: Choices) -> None:
         """The server forgets the scripts."""
         self.redis.script_flush()
@@ -342,10 +351,13 @@ class World:
         for unit in self.units.values():
             for lease_id in list(unit.model.leases):
                 unit.ends(lease_id, Ending.ENDED)
+            unit.relieve()
         rounds = 0
         while self.waiting() or any(model.deferred for model in self.models.values()):
             before, rounds = self.waiting(), rounds + 1
             assert rounds < MOST_ROUNDS, "it doesn't get through"
+            for unit in self.units.values():
+                unit.decides()
             if self.shards.used:
                 self._empty(most=1000)
                 self._sort(self.shards.in_force, 1000)
@@ -354,6 +366,11 @@ class World:
             untils += [math.floor(at) * 1000 for model in self.models.values() for at in model.deferred.values()]
             if untils := [until for until in untils if until > self.now]:
                 self.pass_by((min(untils) - self.now) / 1000)
+        for unit in self.units.values():
+            unit.decides()
+            unit.relieve()
+            assert not unit.model.lines
+            assert not unit.model.heads, unit.model.heads
 
     # --- what must hold after every step
 
@@ -396,7 +413,7 @@ class World:
             assert places.get(id_, 0) <= self.put[id_], id_
             if not places.get(id_):
                 assert id_ in self.number.records, id_
-                assert self.number.records[id_].state in (State.SENT, State.EXPIRED), id_
+                assert self.number.records[id_].state in OVER, id_
                 self.open.remove(id_)
 
 
@@ -404,5 +421,5 @@ class World:
 MOVES: dict[str, int] = {
     "push": 6, "publish": 4, "rubbish": 1, "lease": 20, "ask_again": 3, "begin": 15, "renew": 3, "settle": 14,
     "end": 5, "slow": 1, "learn": 3, "a_way": 8, "count": 6, "pause": 2, "tune": 3, "later": 20, "clock": 1,
-    "forget": 1, "reshard": 2,
+    "forget": 1, "reshard": 2, "relieve": 1,
 }  # fmt: skip

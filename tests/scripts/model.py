@@ -14,11 +14,12 @@ from delivery.retries import MOST_ATTEMPTS
 from delivery.settle import Ended, Ending, Settlement
 from delivery.states import State, may_come_from
 from headway import keys
-from priorities.table import TABLE, ClassRule
+from priorities.table import TABLE, ClassRule, class_of_step
 from scheduler.decisions import Because, Decision, Grant, LeasedRow, Refuse, Wait
 from scheduler.leases import Begun
 from scheduler.rules import NumberRules
 from tests.scripts._model_due import Deferral
+from tests.scripts._model_order import Order
 from tests.scripts._model_parts import (
     AGAIN,
     EVENT_UE,
@@ -36,16 +37,19 @@ from tests.scripts._model_parts import (
     whole,
 )
 from tests.scripts._model_room import Room, Rooms
+from tests.scripts._model_shares import Part, Shares, allot, stride
 
 __all__ = ["Item", "Model", "NumberState"]
 
 
-class Model(Rooms, Deferral):
+class Model(Rooms, Deferral, Order):
     """One unit: its lanes (head first), leases, parked messages and meter."""
 
     def __init__(self, rules: NumberRules, number: NumberState) -> None:
         super().__init__(rules, number)
         Deferral.__init__(self)
+        Order.__init__(self)
+        self.shares = Shares()
         self.lanes: dict[int, list[Item]] = {rule.class_.priority: [] for rule in TABLE}
         self.leases: dict[str, Lease] = {}
         self.leased: dict[str, tuple[int, Item]] = {}
@@ -65,20 +69,12 @@ class Model(Rooms, Deferral):
         more = self.promote(now)
         m = self.measure(now, a)
         self.owe(m, a)
-        t = Taking(look=m.quota is not None, moved=int(more), fronts=bool(self.front))
-        wait: tuple[int, Because] = (0, Because.EMPTY)
-        for rule in TABLE:
-            if not self.lanes[rule.class_.priority]:
-                continue
-            room, taken, is_open = self._class(rule, t, now, a, m)
-            if not is_open:
-                if taken:
-                    room = self.room(rule, now, a, m)
-                wait = (room.until, room.because) if room.fits < 1 else (now, Because.AGAIN)
-                wait = (t.groups_until, Because.FORECAST) if t.groups_until else wait
-                break
+        t = Taking(look=m.quota is not None, moved=int(more), fronts=bool(self.front), heads=bool(self.heads))
+        wait = self._serve(t, now, a, m)
         for step, gone in t.passes:
             t.moved += self.passed(step, gone)
+        self.heads.update(t.mine)
+        self.go_on(t)
         if t.rows:
             return self._grant(lease_id, holder, t, m, wait)
         if m.quota and m.quota.wanted:
@@ -94,8 +90,106 @@ class Model(Rooms, Deferral):
             return Wait(now, now + 50_000, Because.IN_FLIGHT)
         return None
 
-    def _class(self, rule: ClassRule, t: Taking, now: int, a: Allocation, m: Measured) -> tuple[Room, int, bool]:
-        room, before = self.room(rule, now, a, m), t.taken
+    def _serve(self, t: Taking, now: int, a: Allocation, m: Measured) -> tuple[float, Because]:
+        parts = []
+        for rule in TABLE:
+            if not self.lanes[rule.class_.priority]:
+                continue
+            if rule.class_ in self.rules.shares:
+                parts.append(rule)
+            elif (wait := self._strictly(rule, t, now, a, m)) is not None:
+                return wait
+        if len(parts) > 1:
+            return self._shared(parts, t, now, a, m)
+        wait = self._strictly(parts[0], t, now, a, m) if parts else None
+        return (0, Because.EMPTY) if wait is None else wait
+
+    def _strictly(
+        self, rule: ClassRule, t: Taking, now: int, a: Allocation, m: Measured
+    ) -> tuple[float, Because] | None:
+        room = self.room(rule, now, a, m)
+        taken, is_open = self._class(rule, room, t, now, a, m)
+        if is_open:
+            return None
+        if taken:
+            room = self.room(rule, now, a, m)
+        if t.groups_until:
+            return t.groups_until, Because.FORECAST
+        return (room.until, room.because) if room.fits < 1 else (now, Because.AGAIN)
+
+    def _shared(self, rules: list[ClassRule], t: Taking, now: int, a: Allocation, m: Measured) -> tuple[float, Because]:
+        s = self.shares.read(now, a.window_us)
+        opens, parts = self._sized_up(rules, s, t, now, a, m)
+        if opens:
+            opens.rows, opens.at = 1, opens.at + opens.stride
+        most = self.rules.max_rows - len(t.rows)
+        first, total = allot(parts, most, int(opens is not None))
+        while first and total == 0:
+            ends, lost = s.held_up(parts, first, now)
+            if ends is not None:
+                s.write(parts, now)
+                self.shares = s
+                return ends, first.room.because
+            if not lost:
+                break
+            first, total = allot(parts, most, 0)
+        slowest = max(part.room.interval for part in parts)
+        before = t.taken
+        parts.sort(key=lambda part: (part is not opens, part.pass_, part.step))
+        for part in parts:
+            if not part.rows or t.shut:
+                continue
+            room = self.room(part.rule, now, a, m)
+            by_floor = part.room.by_floor or room.by_floor
+            room = replace(room, fits=min(room.fits, part.rows), interval=slowest, by_floor=by_floor)
+            taken, _ = self._class(part.rule, room, t, now, a, m)
+            part.pass_ += taken * part.stride
+            s.held = 0 if s.held == part.step else s.held
+        if t.taken > before:
+            s.write(parts, now)
+            self.shares = s
+        return self._soonest(parts, t, now, a, m)
+
+    def _sized_up(
+        self, rules: list[ClassRule], s: Shares, t: Taking, now: int, a: Allocation, m: Measured
+    ) -> tuple[Part | None, list[Part]]:
+        q, opens = m.quota, None
+        share = q.share if q else None
+        parts = []
+        for rule in rules:
+            step = rule.class_.priority
+            room = self.room(rule, now, a, m)
+            pass_, one = s.pass_[step], stride(self.rules.shares[rule.class_])
+            parts.append(Part(rule, pass_, one, room, len(self.lanes[step]), at=pass_))
+            if q and q.share is None and room.fits >= 1:
+                opens, q.share = parts[-1], rule.headroom_share_ppm
+        if q:
+            q.share = share
+            fit = [part for part in parts if part.room.fits >= 1]
+            if fit:
+                first = min(fit, key=lambda part: part.pass_)
+                shape = t.shape if t.shape is not None else self._shape(first.step)
+                for part in parts:
+                    part.waiting = part.waiting if self._shape(part.step) == shape else 0
+        return (opens if opens and opens.waiting else None), parts
+
+    def _shape(self, step: int) -> str:
+        item = self.lanes[step][0]
+        return "" if item.refused else item.shape
+
+    def _soonest(self, parts: list[Part], t: Taking, now: int, a: Allocation, m: Measured) -> tuple[float, Because]:
+        if t.groups_until:
+            return t.groups_until, Because.FORECAST
+        rooms = []
+        for part in parts:
+            rooms.append(self.room(part.rule, now, a, m))
+            if rooms[-1].fits >= 1:
+                return now, Because.AGAIN
+        first = min(rooms, key=lambda room: room.until)
+        return first.until, first.because
+
+    def _class(self, rule: ClassRule, room: Room, t: Taking, now: int, a: Allocation, m: Measured) -> tuple[int, bool]:
+        before = t.taken
         groups_until = self.groups_wait(m, a) if rule.paced else 0
         is_open = self._take(rule.class_.priority, t, room.fits, groups_until, now)
         taken = t.taken - before
@@ -108,7 +202,7 @@ class Model(Rooms, Deferral):
             m.by_floor += taken if room.by_floor else 0
         if rule.paced:
             m.pace_at += taken * room.interval
-        return room, taken, is_open
+        return taken, is_open
 
     def _again(self, lease: Lease, now: int) -> Grant:
         rows = []
@@ -124,8 +218,10 @@ class Model(Rooms, Deferral):
         want = min(self.rules.max_rows - len(t.rows), room + SKIPS) + look
         looked_at = lane[: max(0, want)]
         gone, is_open, moved = 0, want >= 1, t.moved
+        ordered = class_of_step(step) in self.rules.order
+        t.shut = t.shut or not is_open
         for item in looked_at:
-            if not self._aside(item, step, t, now):
+            if not self._aside(item, step, t, now) and not self._behind(item, step, t, room, now):
                 sends = item.verdict(now) == "send"
                 t.groups_until = groups_until if sends and room >= 1 and item.members else 0
                 differs = sends and (item.to in t.people or t.shape not in (None, item.shape))
@@ -136,21 +232,34 @@ class Model(Rooms, Deferral):
                     and len(t.rows) < self.rules.max_rows
                 )
                 if not is_open:
+                    t.shut = not (sends and room < 1)
                     break
                 if apart:
                     aside.append(item)
                     t.people.add(item.to)
+                    t.aside.add(item.to)
                 else:
                     room -= sends
                     self._join(item, step, t, now)
+                    self.joins_ahead(t, item, step, sends=sends, ordered=ordered)
             gone += 1
         lane[:gone] = aside
-        if gone == want and t.moved - moved == gone and t.moved < MOVES:
+        if want >= 1 and gone == want and t.moved - moved == gone and t.moved < MOVES:
             t.moved += t.fronts and self.passed(step, gone)
             return self._take(step, t, room, groups_until, now)
         if t.fronts and gone:
             t.passes.append((step, gone - len(aside)))
+        t.shut = t.shut or bool(aside)
         return is_open and not aside and len(looked_at) < want
+
+    def _behind(self, item: Item, step: int, t: Taking, room: int, now: int) -> bool:
+        """Let a row stand behind another one to its recipient."""
+        if class_of_step(step) not in self.rules.order or item.verdict(now) != "send" or room < 1:
+            return False
+        if item.to in t.aside or not self.stands_behind(t, item, step):
+            return False
+        t.moved += 1
+        return True
 
     def _aside(self, item: Item, step: int, t: Taking, now: int) -> bool:
         """Move a row that belongs elsewhere."""
@@ -158,6 +267,7 @@ class Model(Rooms, Deferral):
             pass
         elif item.id in self.number.cancelled:
             del self.number.cancelled[item.id]
+            self.dropped(t, item, step if item.step is None else item.step)
         elif item.step not in (None, step):
             self.lanes[item.step or 0].append(item)
         elif item.verdict(now) == "send" and item.not_before > now:
@@ -189,7 +299,7 @@ class Model(Rooms, Deferral):
         now = m.now
         deadline = now + self.rules.lease_ttl_us
         rows = [(row.id, int(row.verdict == "send")) for row in t.rows]
-        lease = self.leases[lease_id] = Lease(lease_id, holder, now, t.taken, rows, deadline)
+        lease = self.leases[lease_id] = Lease(lease_id, holder, now, t.taken, rows, deadline, places=t.places)
         self.leased.update({item.id: (step, item) for step, item in t.held})
         if t.taken:
             if m.quota:
@@ -248,7 +358,7 @@ class Model(Rooms, Deferral):
         begun = lease.at if lease and lease.state == "sending" else now
         settled: dict[str, bool] = {}
         back: list[tuple[int, Item]] = []
-        reply = []
+        reply, ended = [], []
         for row in rows:
             late = False
             held = self.leased.pop(row.message_id, None) if row.message_id in mine else None
@@ -259,8 +369,13 @@ class Model(Rooms, Deferral):
                 late = held is not None
             waited = not held and row.message_id not in settled and self._sent_after_all(row, now)
             reply.append(self._place(row, held, late, back, now, begun=begun) if held else "sent" if waited else "")
+            if held and reply[-1] not in ("waiting", "deferred", "uncertain"):
+                if late:
+                    self.free_kept(held)
+                ended.append(row.message_id)
         for step, item in reversed(back):
             self.lanes[step].insert(0, item)
+        self.free_all(lease, [id_ for id_ in ended if id_ in settled])
         if lease:
             charged = dict(lease.rows)
             self.refund(lease, sum(charged[id_] for id_, unspent in settled.items() if unspent))
@@ -285,7 +400,7 @@ class Model(Rooms, Deferral):
             return False
         record.state = "sent"
         if self.deferred.pop(row.message_id, None) is not None:
-            del self.kept[row.message_id]
+            self.free_kept(self.kept.pop(row.message_id))
         else:
             self.number.mark(row.message_id, whole(now / 1000))
             record.receipt = "sent"
@@ -336,6 +451,7 @@ class Model(Rooms, Deferral):
             if record.receipt:
                 record.state = record.receipt
                 self.number.note_used(id_)
+                self.free_all(lease, [id_])
             else:
                 self.kept[id_], self.uncertain[id_], record.state = held, whole(now / 1000), "uncertain"
         self.refund(lease, sum(charged for _, charged in back))
@@ -347,6 +463,14 @@ class Model(Rooms, Deferral):
         for id_ in reversed(ids):
             step, item = self.leased.pop(id_)
             self.lanes[step].insert(0, item)
+
+    def discard(self, ids: list[str]) -> None:
+        """A person gives them up."""
+        for id_ in ids:
+            self.uncertain.pop(id_, None)
+            self.dead.pop(id_, None)
+            self.free_kept(self.kept.pop(id_))
+            self.number.records[id_].state = "discarded"
 
     # --- what others do
 
