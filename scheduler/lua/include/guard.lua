@@ -1,6 +1,7 @@
 -- The loop guard: more than so many sends of one text to a contact in a window, and the contact rests from that text for
 -- as long. The sorted set `resting` has, by millisecond: a text for which one more would be too much, until when; and
--- `rest <text>`, until when it rests. Nothing is looked at there while it is empty.
+-- `rest <text>`, until when it rests. Nothing is looked at there while it is empty. Rests are counted in the meter, KEYS[7]
+-- of lease.lua.
 
 -- says(row): a short name for whom it is for and what it says.
 local function says(row)
