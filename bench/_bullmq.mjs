@@ -1,4 +1,4 @@
-// The peer: BullMQ. `add` puts jobs on the queue; `work` runs one worker until SIGTERM.
+// The peer: BullMQ. `add` puts jobs on the queue and prints how many seconds it took; `work` runs one worker until SIGTERM.
 //
 //   node _bullmq.mjs add  --port 6400 --count 20000 --text xxx
 //   node _bullmq.mjs work --port 6400 --concurrency 100 [--rate 10] [--sink http://127.0.0.1:8090 | --notes FOLDER]
@@ -30,6 +30,8 @@ const connection = { host: "127.0.0.1", port: Number(values.port), maxRetriesPer
 
 async function add(count, text) {
   const queue = new Queue(QUEUE, { connection });
+  await queue.waitUntilReady();
+  const began = performance.now();
   for (let start = 0; start < count; start += CHUNK) {
     const jobs = [];
     for (let index = start; index < Math.min(count, start + CHUNK); index++) {
@@ -37,6 +39,7 @@ async function add(count, text) {
     }
     await queue.addBulk(jobs);
   }
+  console.log((performance.now() - began) / 1000);
   await queue.close();
 }
 

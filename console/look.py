@@ -64,7 +64,8 @@ def numbers(*, numbers: tuple[str, ...], as_json: bool) -> None:
     --json prints a list of {"number", "tps", "tps_from", "paused", "by", "at_ms", "waiting": {class: rows}, "leased",
     "deferred", "uncertain", "dead", "spent" (events charged in the trailing second), "debt_ms", "totals": {"send",
     "inbound", "delivered", "read"}, "silent_pushes" (accepted, and nothing came back), "outbox": {"waiting",
-    "contacts", "parked", "bytes", "oldest_ms"} (what the app hasn't taken), "held" (aside, by a person), "would_go":
+    "contacts", "parked", "bytes", "oldest_ms"} (what the app hasn't taken), "held" (aside, by a person), "empty_in_s":
+    {class: seconds until nothing of it will wait, null when nothing leaves}, "would_go":
     [{"class", "waiting", "oldest_s", "looked", "expired"}] (what would go now if nothing held the number back: of the
     first rows looked at so many have expired and never leave)}; of a number with several shards also "shards", a list
     of the same figures of each.

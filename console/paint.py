@@ -15,6 +15,9 @@ from scheduler.figures import NumberFigures, rate
 #: More numbers than this are a table of one line each.
 _IN_FULL = 4
 
+#: Seconds, and their name: a duration is told in the largest of which it has two.
+_UNITS = ((86_400, "days"), (3_600, "h"), (60, "min"))
+
 
 def numbers(console: Console, found: Sequence[NumberFigures]) -> None:
     """Draw the numbers: a few in full, many as one table."""
@@ -34,7 +37,11 @@ def _in_full(one: NumberFigures, *, most: int, width: int) -> Table:
     lanes.add_column(justify="right")
     for class_, rows in one.waiting.items():
         colour = COLOURS[class_]
-        lanes.add_row(Text(class_, colour), Text(bar(rows, most, width=width), colour), f"{rows:,} waiting")
+        lanes.add_row(
+            Text(class_, colour),
+            Text(bar(rows, most, width=width), colour),
+            f"{rows:,} waiting{_empty_in(one, class_)}",
+        )
     may_spend = one.tps_milli * max(1, len(one.shards))
     spent = Text(bar(one.spent, may_spend / 1000, width=width), "green")
     lanes.add_row("last second", spent, f"{one.spent:,} of {rate(may_spend):,}")
@@ -50,6 +57,15 @@ def _in_full(one: NumberFigures, *, most: int, width: int) -> Table:
         grid.add_row(_shards(one, width=width))
     grid.add_row("")
     return grid
+
+
+def _empty_in(one: NumberFigures, class_: str) -> str:
+    """Say when a lane will be empty, as people say it: in seconds, minutes or hours."""
+    seconds = one.empty_in_s.get(class_)
+    if not seconds:
+        return ""
+    shown = next((f"{seconds / unit:.0f} {name}" for unit, name in _UNITS if seconds >= 2 * unit), f"{seconds:.0f} s")
+    return f", empty in {shown}"
 
 
 def _shards(one: NumberFigures, *, width: int) -> Table:

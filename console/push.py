@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 import click
 
@@ -22,11 +22,22 @@ from headway.classes import MessageClass
 from headway.client import Client
 from headway.errors import BrokerUnavailable, HeadwayError
 
+if TYPE_CHECKING:
+    from scheduler.estimate import Estimate
+
 #: Rows of one publish: some 10 ms, so that the bar moves.
 BATCH: Final = 1_000
 
 #: Bad rows that a person is shown; a program gets them all.
 SHOWN: Final = 20
+
+
+#: Why nothing leaves, for people.
+_STOPPED: Final = {
+    "paused": "the number is paused",
+    "held": "somebody holds their class",
+    "worker": "no worker sends for the number",
+}
 
 
 class BadRows(HeadwayError):
@@ -69,7 +80,8 @@ def push(
     When any row is bad, nothing is enqueued and the status is 2, unless --skip-bad.
 
     --json prints {"run", "number", "dry_run", "accepted", "by_class", "ids", "bad": [{"line", "field", "problem"}],
-    "ignored_columns"}; ids stand in the order of the good rows.
+    "ignored_columns", "estimated_send_at" (of the last one, UTC; null: nobody knows), "waits_for"}; ids stand in the
+    order of the good rows.
 
     \b
     Example:
@@ -78,16 +90,19 @@ def push(
     settings = read_settings()
     to_number = the_number(settings, number)
     found = recipients.parse(file.read(recipients.MOST_BYTES + 1), class_=MessageClass(class_))
-    refused = bool(found.bad) and not skip_bad
+    refused, last = bool(found.bad) and not skip_bad, None
     run = again or uuid.uuid4()
     ids = [uuid.uuid5(run, str(row.line)).hex for row in found.rows]
     if not refused and not dry_run:
         with opened(settings) as door:
             _enqueue(door, to_number, found.rows, ids, run)
+            last = _estimated(door, to_number, found)
     if as_json:
-        _print_json(found, number=to_number, run=run, ids=[] if refused or dry_run else ids, dry_run=dry_run)
+        _print_json(found, number=to_number, run=run, ids=[] if refused or dry_run else ids, dry_run=dry_run, last=last)
     else:
         _print(found, number=to_number, skipping=skip_bad, enqueued=not refused and not dry_run)
+        if last:
+            _print_estimate(last)
     if refused:
         raise BadRows(
             f"{len(found.bad):,} of {_count(found)} rows can't be sent, so nothing was enqueued: correct them, or "
@@ -110,6 +125,24 @@ def _enqueue(door: Door, number: str, rows: Sequence[Row], ids: Sequence[str], r
         raise BrokerUnavailable(
             f"{error}. {done:,} of {len(rows):,} rows are enqueued; go on with --again {run}, and none will be twice"
         ) from error
+
+
+def _estimated(door: Door, number: str, found: Recipients) -> Estimate | None:
+    """Return when the last row will leave; None where nothing was enqueued."""
+    from scheduler import estimate, shards
+    from scheduler.rules import rules_of
+
+    classes = [MessageClass(name) for name in _by_class(found)]
+    rules = rules_of(door.settings.number(number), lease_ttl_ms=door.settings.lease_ttl_ms)
+    units = shards.read(door.client, number).units(number)
+    return estimate.of_last(door.client, rules, units, classes) if classes else None
+
+
+def _print_estimate(last: Estimate) -> None:
+    if last.at_us is not None:
+        click.echo(f"The last one will leave at about {output.moment(last.at_us // 1000)}.")
+    elif last.waits_for:
+        click.echo(f"When they will leave nobody knows: {_STOPPED.get(last.waits_for[-1], last.waits_for[-1])}.")
 
 
 def _steps(count: int) -> Iterator[int]:
@@ -135,7 +168,9 @@ def _count(found: Recipients) -> str:
     return f"{len(found.rows) + len(found.bad):,}"
 
 
-def _print_json(found: Recipients, *, number: str, run: uuid.UUID, ids: Sequence[str], dry_run: bool) -> None:
+def _print_json(
+    found: Recipients, *, number: str, run: uuid.UUID, ids: Sequence[str], dry_run: bool, last: Estimate | None
+) -> None:
     output.print_json(
         {
             "run": str(run),
@@ -146,6 +181,8 @@ def _print_json(found: Recipients, *, number: str, run: uuid.UUID, ids: Sequence
             "ids": list(ids),
             "bad": [asdict(row) for row in found.bad],
             "ignored_columns": list(found.ignored),
+            "estimated_send_at": last.told() if last else None,
+            "waits_for": list(last.waits_for) if last else [],
         }
     )
 

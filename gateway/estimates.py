@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import redis
 
@@ -99,13 +99,6 @@ class Estimates:
             own = self._settings.number(number)
             self._rules[number] = rules_of(own, lease_ttl_ms=self._settings.lease_ttl_ms)
         return self._rules[number]
-
-
-def told(at_us: int | None) -> str | None:
-    """Return a moment as the answers have it: RFC 3339, UTC, with milliseconds."""
-    if at_us is None:
-        return None
-    return datetime.fromtimestamp(at_us // 1000 / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _us(send_at: str | datetime | None) -> int:

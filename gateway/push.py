@@ -20,7 +20,7 @@ from starlette.responses import Response
 from gateway import idempotency
 from gateway.auth import bearer
 from gateway.body import PUSH_LIMIT, parse_object, read
-from gateway.estimates import Estimates, told
+from gateway.estimates import Estimates
 from gateway.groups import Groups
 from gateway.idempotency import Claims
 from gateway.parts import Parts
@@ -180,10 +180,10 @@ def _told(push_id: int, to: Sequence[str]) -> PushAnswer:
 def _estimated(answer: PushAnswer, found: Sequence[Estimate]) -> PushAnswer:
     """Put estimates into an answer: the last one's, and those of the rows where each has one."""
     last = found[-1] if found else Estimate(None, ())
-    answer.estimated_send_at, answer.waits_for = told(last.at_us), list(last.waits_for)
+    answer.estimated_send_at, answer.waits_for = last.told(), list(last.waits_for)
     if len(found) == len(answer.data):
         for row, one in zip(answer.data, found, strict=True):
-            row.estimated_send_at = told(one.at_us)
+            row.estimated_send_at = one.told()
     return answer
 
 

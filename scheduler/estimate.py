@@ -17,8 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from math import exp
 from typing import Any, Final
+
+import redis
 
 from headway import keys
 from headway.classes import MessageClass
@@ -29,6 +32,7 @@ from scheduler import leases
 from scheduler.decisions import Because
 from scheduler.outflow import Outflow, Stream, kept_by
 from scheduler.rules import NumberRules
+from scheduler.shards import rules_of_unit
 
 #: What a message may wait for besides the words of `decisions.Because`: a person, its own time, a process that sends.
 PAUSED: Final = "paused"
@@ -80,6 +84,13 @@ class Estimate:
 
     at_us: int | None
     waits_for: tuple[str, ...]
+
+    def told(self) -> str | None:
+        """Return the moment as answers have it: RFC 3339, UTC, with milliseconds."""
+        if self.at_us is None:
+            return None
+        at = datetime.fromtimestamp(self.at_us // 1000 / 1000, UTC)
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ask(rules: NumberRules, class_: MessageClass | None = None, *, now_us: int | None = None) -> Call:
@@ -150,6 +161,33 @@ def empty_in_s(f: Figures) -> dict[str, float | None]:
         else:
             found[class_.value] = round(_wait(f, class_, lane.waiting)[0], 1)
     return found
+
+
+def until_empty(client: redis.Redis, rules: NumberRules, units: Sequence[str]) -> dict[str, float | None]:
+    """Return in how many seconds each class of a number will have nothing waiting, in one round trip.
+
+    Of several units the last counts; None: nobody knows, because nothing leaves.
+    """
+    found: dict[str, float | None] = {class_.value: 0.0 for class_ in _CLASSES}
+    calls = [ask(rules_of_unit(rules, unit)) for unit in units]
+    for unit, reply in zip(units, scripts.run_all(client, calls), strict=True):
+        own = {} if isinstance(reply, redis.ResponseError) else empty_in_s(figures(reply, unit))
+        for name, before in found.items():
+            seconds = own.get(name)
+            found[name] = None if before is None or seconds is None else max(before, seconds)
+    return found
+
+
+def of_last(client: redis.Redis, rules: NumberRules, units: Sequence[str], classes: Sequence[MessageClass]) -> Estimate:
+    """Estimate the last row of these classes that waits anywhere in these units, in one round trip."""
+    asked = [(unit, class_) for unit in units for class_ in classes]
+    replies = scripts.run_all(client, [ask(rules_of_unit(rules, unit), class_) for unit, class_ in asked])
+    found = [
+        of_row(figures(reply, unit), class_)
+        for (unit, class_), reply in zip(asked, replies, strict=True)
+        if not isinstance(reply, redis.ResponseError)
+    ]
+    return max(found, key=lambda one: (one.at_us is None, one.at_us or 0), default=Estimate(None, ()))
 
 
 def _stopped(f: Figures, lane: Lane) -> str:

@@ -6,7 +6,7 @@ Read only, in a few round trips; every figure is the server's own at about one m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -14,8 +14,9 @@ import redis
 from headway import keys
 from runtime.settings import Settings
 from runtime.variables import TPS
-from scheduler import control, shards
+from scheduler import control, estimate, shards
 from scheduler.control import Live
+from scheduler.rules import rules_of
 from scheduler.unit_figures import UnitFigures, read_units, total
 
 
@@ -50,6 +51,8 @@ class NumberFigures:
     rested: int = 0
     #: Messages that a person holds aside, by campaign, tag, recipient or age.
     held: int = 0
+    #: In how many seconds nothing of each class will wait; None: nobody knows.
+    empty_in_s: Mapping[str, float | None] = field(default_factory=dict)
     #: Those in force, when there are several.
     shards: tuple[UnitFigures, ...] = ()
 
@@ -74,6 +77,7 @@ class NumberFigures:
             "silent_pushes": self.silent_pushes,
             "rested": self.rested,
             "held": self.held,
+            "empty_in_s": dict(self.empty_in_s),
             **({"shards": each} if each else {}),
         }
 
@@ -92,6 +96,7 @@ def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
     found = dict(zip(units, read_units(client, units, tps_milli, now_us=server_now_us(client)), strict=True))
     all_of_it = total(list(found.values()))
     in_force = agreed.units(number)
+    rules = rules_of(settings.number(number), lease_ttl_ms=settings.lease_ttl_ms)
     return NumberFigures(
         number=number,
         tps_milli=tps_milli,
@@ -110,6 +115,7 @@ def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
         silent_pushes=all_of_it.silent_pushes,
         rested=all_of_it.rested,
         held=all_of_it.held,
+        empty_in_s=estimate.until_empty(client, rules, in_force),
         shards=tuple(found[unit] for unit in in_force) if len(in_force) > 1 else (),
     )
 

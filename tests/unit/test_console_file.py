@@ -127,7 +127,9 @@ def test_json_gives_the_ids_in_the_order_of_the_rows(run: Any, redis: redis_py.R
     """A program learns each row's id, the counts and what was ignored, as one object on standard output."""
     result = run(GOOD.replace("class", "remark"), "--json")
     told = json.loads(result.stdout)
-    assert list(told) == ["run", "number", "dry_run", "accepted", "by_class", "ids", "bad", "ignored_columns"]
+    names = ["run", "number", "dry_run", "accepted", "by_class", "ids", "bad", "ignored_columns"]
+    assert list(told) == [*names, "estimated_send_at", "waits_for"]
+    assert (told["estimated_send_at"], told["waits_for"]) == (None, ["worker"])
     assert (told["accepted"], told["by_class"], told["bad"]) == (3, {"normal": 3}, [])
     assert told["ignored_columns"] == ["remark"]
     waiting = [json.loads(raw) for raw in reversed(redis.lrange(keys.lane(NUMBER, MessageClass.NORMAL), 0, -1))]
