@@ -6,11 +6,11 @@
 
 -- ahead_of(t, row): the id of the message that is ahead for this row's recipient in its lane, or nil.
 local function ahead_of(t, row)
-  if row.to == '' then
-    return nil
+  if not row.place and row.to ~= '' then
+    local place = place_of(row.step, row.to)
+    row.place, row.ahead = place, t.mine[place] or t.heads and redis.call('HGET', KEYS[24], place) or nil
   end
-  row.place = place_of(row.step, row.to)
-  return t.mine[row.place] or t.heads and redis.call('HGET', KEYS[24], row.place) or nil
+  return row.ahead
 end
 
 -- stands_behind(t, row, raw): is another message ahead of this one? Then it goes behind it.
