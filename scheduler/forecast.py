@@ -26,9 +26,10 @@ meter's debt can't show it, because a container that is behind tells of its even
 of the trailing window that will still be in it after `h`. `n` single sends may leave if at each quarter `h` of the
 window
 
-    s(h) + E(h) + z sqrt(E(h)) + n <= TPS
+    s(h) + u + E(h) + z sqrt(E(h)) + n <= TPS
 
-where `z` is 5 times the calm: what comes is about Poisson, so its deviation is the root of its mean. Where a
+where `u` is what has come but waits at the container, so that nobody told of it (`lua/include/queued.lua` says how that
+is known), and `z` is 5 times the calm: what comes is about Poisson, so its deviation is the root of its mean. Where a
 request quota makes batches, only the last two quarters are looked at: what a batch leaves free isn't used before the
 next one. One that is alone in its window may always leave: a slow number has room for no more. And at longer horizons
 `behind + E(h) <= TPS (h + 0.5 s)`. A group send, whose own receipts alone overrun the container, goes when nothing else
@@ -220,12 +221,17 @@ class Forecast:
         behind = max(behind, self.behind)
         return max(0.0, *((behind + self.expected(e, us)) * 1000 / tps_milli - us / 1e6 for us in FAR_US))
 
-    def fits(self, e: Expects, staying: Mapping[float, float], *, window_us: int, events: int, calm: float) -> int:
-        """Return how many single sends may leave by the near test; `staying`: `s(h)` for each of NEAR or NEAR_BATCH."""
+    def fits(
+        self, e: Expects, staying: Mapping[float, float], *, window_us: int, events: int, calm: float, untold: float = 0
+    ) -> int:
+        """Return how many single sends may leave by the near test; `staying`: `s(h)` for each of NEAR or NEAR_BATCH.
+
+        `untold`: events that wait at the container, so that nobody was told of them yet.
+        """
         free = float(events)
         for part, stays in staying.items():
             comes = self.expected(e, part * window_us)
-            free = min(free, events - stays - comes - DEVIATIONS * calm * sqrt(comes))
+            free = min(free, events - stays - untold - comes - DEVIATIONS * calm * sqrt(comes))
         return max(0, floor(free))
 
     def pack(self) -> bytes:

@@ -33,6 +33,8 @@ class Foreseen:
     expects: Expects
     since: int
     binds: bool
+    #: The debt is the whole work, with receipts that nobody tells us of.
+    whole: bool
 
     def excess_s(self, m: Measured, a: Allocation) -> float:
         """Return the seconds of work that will stand before the container."""
@@ -70,7 +72,7 @@ class Foresight(Meter):
         untold = f.at_lease(e, m.now, window_us=window, tps_milli=a.tps_milli, inbound=inbound, spent=m.spent)
         m.behind = max(m.behind, math.floor(untold * EVENT_UE))
         groups = sum(sum(stream.many) for stream in f.streams)
-        m.foreseen = Foreseen(f, e, self.forecast.at_us, f.speaks(e) or groups > 0)
+        m.foreseen = Foreseen(f, e, self.forecast.at_us, f.speaks(e) or groups > 0, untold > 0)
 
     def owe(self, m: Measured, a: Allocation) -> None:
         """Charge receipts that nobody tells us of."""
@@ -97,11 +99,20 @@ class Foresight(Meter):
             return fits, 0
         if seen.excess_s(m, a) > CALM_S:
             return 0, seen.hold(m, a, CALM_S)
+        untold = 0.0 if m.quota else self.queued(m, a) * (m.spent - m.sends)
         for part in NEAR_BATCH if m.quota else NEAR:
             comes = seen.forecast.expected(seen.expects, part * a.window_us)
-            free = a.events - self._staying(m, a, part) - comes - DEVIATIONS * m.calm / 1e6 * math.sqrt(comes)
+            free = a.events - self._staying(m, a, part) - untold - comes - DEVIATIONS * m.calm / 1e6 * math.sqrt(comes)
             fits = min(fits, max(int(m.spent < 1), math.floor(free)))
         return (fits, 0) if fits >= 1 else (0, m.now + 50_000)
+
+    def queued(self, m: Measured, a: Allocation) -> float:
+        """Return how long what arrives now waits at the container, in windows, at most one."""
+        whole = m.foreseen is not None and m.foreseen.whole
+        waiting, among = m.behind / EVENT_UE, a.events if whole else m.sends
+        if waiting <= 1:
+            return 0.0
+        return min(1.0, waiting / among) if among else 1.0
 
     def _staying(self, m: Measured, a: Allocation, part: float) -> float:
         if a.events > COUNTED or part == 1:

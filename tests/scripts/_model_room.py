@@ -26,11 +26,14 @@ from tests.scripts._model_parts import (
     Measured,
     NumberState,
     Throttle,
+    constant,
     whole,
 )
 from tests.scripts._model_quota import FOREMOST, QUOTA_US, Slots, note, requests, slots
 
 LEAST_MILLI, OF_ACCEPTED, OF_TRIED = 100, 0.9, 0.4
+BRAKE, BRAKE_BATCH, BRAKE_US = (constant("room.lua", name) for name in ("BRAKE", "BRAKE_BATCH", "BRAKE_US"))
+LEAST = constant("room.lua", "LEAST")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Rooms(Foresight):
         super().__init__(rules, number)
         self.slot_at: int | None = None
         self.batch_at: int | None = None
+        self.recently = False
 
     def measure(self, now: int, a: Allocation) -> Measured:
         """Return the meter as it stands."""
@@ -58,6 +62,7 @@ class Rooms(Foresight):
         recently = self.uncontrolled_at is not None and now - self.uncontrolled_at < CALM_MEMORY_US
         flow = self.uncontrolled.at(now)
         reserve = flow.reserved(self.setting("headroom_ppm"), a.events)
+        self.recently = recently
         calm = self.setting("calm_ppm") if recently else 0
         slowest = (a.window_us + BEGIN_US) / max(1, math.floor(a.events - a.events * calm / 1e6))
         times = (self.slot_at or 0, self.batch_at or 0, a.window_us, flow.mean)
@@ -103,9 +108,11 @@ class Rooms(Foresight):
         return self._admitted(rule, room, a, m)
 
     def _bounded(self, rule: ClassRule, now: int, a: Allocation, m: Measured) -> Room:
-        cap = max(1, math.floor(a.events - a.events * m.calm * rule.headroom_share_ppm / 1e12))
+        share = rule.headroom_share_ppm
+        least = math.floor(a.events * LEAST * share / 1e6) if m.foreseen and m.foreseen.binds else 0
+        cap = max(1, min(a.events - least, math.floor(a.events - a.events * m.calm * share / 1e12)))
         interval = (a.window_us + BEGIN_US) / cap
-        left, sends = cap - m.spent, a.events - math.ceil(m.reserve * rule.headroom_share_ppm / 1e6) - m.sends
+        left, sends = cap - m.spent, a.events - math.ceil(m.reserve * share / 1e6) - m.sends
         fits = min(left, sends, math.floor(a.events - m.behind / EVENT_UE))
         gathered = max(0, math.floor(GATHER_US / interval) - 1)
         pace = math.ceil(m.pace_at - SLACK_US + gathered * interval)
@@ -117,6 +124,8 @@ class Rooms(Foresight):
         if fits < 1:
             until = now + math.ceil((m.behind - (a.events - 1) * EVENT_UE) * 1000 / a.tps_milli)
             return Room(0, until, Because.DEBT, interval)
+        if rule.paced and self.recently and self.queued(m, a) > (BRAKE_BATCH if m.quota else BRAKE):
+            return Room(0, now + BRAKE_US, Because.DEBT, interval)
         if rule.paced:
             by_pace = math.floor((now + SLACK_US - m.pace_at) / interval) + 1
             if by_pace < 1:

@@ -122,19 +122,34 @@ def urgent_for_four_seconds(stage: Stage) -> None:
 
 
 def test_receipts_on_their_way_hold_bulk_and_not_urgent(stage: Stage) -> None:
-    """Forty sends make some hundred events: what is still free belongs to them, but for the urgent."""
+    """Forty sends make some hundred events, six of which took turns of the last ten sends: these still wait there."""
     urgent_for_four_seconds(stage)
     wait = stage.waits()
-    assert wait.because is Because.FORECAST
-    assert stage.now_us + 50_000 <= wait.until_us <= stage.now_us + SECOND
+    assert wait.because is Because.DEBT
+    assert stage.now_us + 30_000 <= wait.until_us <= stage.now_us + SECOND
     stage.push("urgent", class_="urgent")
     assert stage.ids() == ["urgent"]
+
+
+def test_the_brake_ends_when_our_sends_have_had_their_turns(stage: Stage) -> None:
+    """Told one by one, a turn apart, events leave no debt: the container keeps up, and bulk leaves."""
+    stage.count("first")
+    for second in range(3):
+        stage.push(f"a{second}", class_="urgent")
+        assert stage.ids() == [f"a{second}"]
+        for n in range(9):
+            stage.later(ms=100)
+            stage.count(f"r{second}-{n}")
+        stage.later(ms=100)
+    stage.push("bulk", class_="bulk")
+    assert stage.ids() == ["bulk"]
 
 
 def test_what_is_switched_off_is_not_expected(redis: redis_py.Redis) -> None:
     """With no receipts more may leave: that is what switching them off is for."""
     stage = Stage(redis, receipts=())
     urgent_for_four_seconds(stage)
+    stage.later(ms=600)
     assert stage.ids() == ["bulk"]
 
 
@@ -144,6 +159,7 @@ def test_a_live_setting_wins(stage: Stage) -> None:
     stage.change_live(receipts="none")
     stage.later(ms=5000)
     stage.count(*(f"s{n}" for n in range(6)), kind=Kind.INBOUND)
+    stage.later(ms=600)
     assert stage.ids() == ["bulk"]
 
 

@@ -1,5 +1,6 @@
 -- How the forecast holds sends: these work on the KEYS and ARGV of lease.lua.
 -- @include forecast
+-- @include queued
 local NEAR, FAR_US, DEVIATIONS, CALM_S, CALM_GROUP_S, BUSY = { 0.25, 0.5, 0.75, 1 }, { 2e6, 5e6, 15e6, 40e6 }, 5, 0.5, 0.3, 0.6
 local NEAR_BATCH, COUNTED = { 0.75, 1 }, 200 -- with more events than this in the window they leave it evenly, near enough
 
@@ -17,7 +18,7 @@ local function foreseen(a, now, m)
   local groups = f[14] + f[15] + f[16] + f[23] + f[24] + f[25]
   f[7] = f[7] + (e.webhook and 0 or one) + ((e.webhook and f[6] == 1) and 0 or many)
   if not e.webhook or f[6] == 0 and (groups > 0 or many > 0) then
-    m.behind = math.max(m.behind, math.floor(f[2] * 1000000))
+    m.behind, m.whole = math.max(m.behind, math.floor(f[2] * 1000000)), f[2] > 0
   elseif m.spent < BUSY * m.events then
     f[2] = math.min(f[2], CALM_S * a.tps_milli / 1000)
   end
@@ -70,9 +71,11 @@ local function ahead(m, class, now, fits)
     return 0, hold(m, now, CALM_S), 'forecast'
   end
   local least = m.spent < 1 and 1 or 0
+  -- What came in while the container was busy and isn't told yet; batches are few and leave what it takes to be told.
+  local untold = m.quota and 0 or queued(m) * (m.spent - m.sends)
   for _, part in ipairs(m.quota and NEAR_BATCH or NEAR) do
     local comes = expected(m.forecast.f, m.forecast.e, part * m.window_us)
-    local free = m.events - staying(m, now, part) - comes - DEVIATIONS * m.calm / 1e6 * math.sqrt(comes)
+    local free = m.events - staying(m, now, part) - untold - comes - DEVIATIONS * m.calm / 1e6 * math.sqrt(comes)
     fits = math.min(fits, math.max(least, math.floor(free)))
   end
   if fits < 1 then

@@ -1,10 +1,11 @@
 -- The meter as a lease sees it: these work on the KEYS and ARGV of lease.lua.
 
 -- reserved(a, now): events kept for what can't be refused: headroom, and no more than such events need a second, their
--- mean and one deviation. A share of less than one event keeps one; one is always left for a send.
+-- mean and DEVIATION. A share of less than one event keeps one; one is always left for a send.
+local DEVIATION = 0.5
 local function reserved(a, now)
   local ppm, u = a.live.headroom_ppm or tonumber(ARGV[7]), uncontrolled(KEYS[7], now)
-  local needed = u.mean / 1e6 + math.sqrt(math.max(0, u.square / 1e6 - (u.mean / 1e6) ^ 2))
+  local needed = u.mean / 1e6 + DEVIATION * math.sqrt(math.max(0, u.square / 1e6 - (u.mean / 1e6) ^ 2))
   local most = ppm > 0 and math.max(1, math.floor(a.events * ppm / 1e6)) or 0
   return math.min(most, math.floor(needed), a.events - 1)
 end
@@ -30,6 +31,7 @@ local function measured(a, now)
   end
   local m = {
     now = now, events = a.events, tps_milli = a.tps_milli, window_us = a.window_us, calm = calm,
+    recently = recently,
     reserve = reserved(a, now), spent = total, sends = sends, behind = backlog(KEYS[7], now, a.tps_milli), pace_at = pace_at,
     floor_at = tonumber(seen[3] or 0), by_floor = 0, quota = quota,
   }

@@ -7,7 +7,7 @@
 -- Between turns a request goes *alone* while there are spare ones, for the classes that may use what others leave free:
 -- urgent all of them, high half, normal and bulk none. Without spare ones they take the turn, and share its request; if it
 -- is further away than PATIENCE they don't wait for it. The last LAST of the quota is never for a batch.
-local SPARE, LAST, LATER, SAVED, WANTING_US, PATIENCE_US = 0.2, 0.05, 0.3, 3, 5000000, 900000
+local SPARE, LAST, LATER, SAVED, WANTING_US, PATIENCE_US = 0.22, 0.05, 0.3, 3, 5000000, 900000
 local UNLIMITED = 1000000
 
 -- slots(a, now): the quota as it stands, or nil where there is none. Writes nothing.

@@ -1,6 +1,6 @@
 -- uncontrolled(meter, now): how many events a second come in that nobody can refuse, exponentially weighted by whole
 -- seconds: {second, count (in that second, so far), mean, square (of counts; both in millionths)}.
-local WEIGHT = 0.1
+local WEIGHT = 0.2
 local function uncontrolled(meter, now)
   local found = redis.call('HMGET', meter, 'in_second', 'in_count', 'in_mean', 'in_square')
   local second = math.floor(now / 1000000)
