@@ -198,14 +198,17 @@ campaign.add_command(campaign_look.watch)
 @_id
 @_by
 @_reason
-def pause(*, campaign_id: str, by: str, reason: str) -> None:
+@_as_json
+def pause(*, campaign_id: str, by: str, reason: str, as_json: bool) -> None:
     """Let a campaign rest: within a second none of its messages leaves, until it is resumed.
+
+    --json prints what `list --json` has of it.
 
     \b
     Example:
       headway campaign pause 0b83f1c2d3e8 --reason "wrong picture"
     """
-    _steer(campaign_id, Verb.PAUSE, by, reason)
+    _steer(campaign_id, Verb.PAUSE, Who(by[:100], _here(), reason[:_LONGEST]), as_json=as_json)
 
 
 @campaign.command(short_help="Let a campaign go on.")
@@ -213,8 +216,11 @@ def pause(*, campaign_id: str, by: str, reason: str) -> None:
 @click.argument("file", type=click.File("rb"), required=False)
 @_by
 @_reason
-def resume(*, campaign_id: str, file: IO[bytes] | None, by: str, reason: str) -> None:
+@_as_json
+def resume(*, campaign_id: str, file: IO[bytes] | None, by: str, reason: str, as_json: bool) -> None:
     """Let a campaign go on: one that was paused, or, with its FILE, one whose loading broke off.
+
+    --json prints what `list --json` has of it.
 
     \b
     Example:
@@ -234,7 +240,7 @@ def resume(*, campaign_id: str, file: IO[bytes] | None, by: str, reason: str) ->
             )
         if file is not None:
             found = _go_on(door, found, file)
-    click.echo(campaign_look.line(found))
+    campaign_look.say(found, as_json=as_json)
 
 
 def _go_on(door: Door, found: Campaign, file: IO[bytes]) -> Campaign:
@@ -250,21 +256,24 @@ def _go_on(door: Door, found: Campaign, file: IO[bytes]) -> Campaign:
 @_id
 @_by
 @click.option("--reason", required=True, help="Why; kept with it.")
-def cancel(*, campaign_id: str, by: str, reason: str) -> None:
+@_as_json
+def cancel(*, campaign_id: str, by: str, reason: str, as_json: bool) -> None:
     """End a campaign for good: what has not left never does.
+
+    --json prints what `list --json` has of it.
 
     \b
     Example:
       headway campaign cancel 0b83f1c2d3e8 --reason "sent to the wrong list"
     """
-    _steer(campaign_id, Verb.CANCEL, by, reason)
+    _steer(campaign_id, Verb.CANCEL, Who(by[:100], _here(), reason[:_LONGEST]), as_json=as_json)
 
 
-def _steer(campaign_id: str, verb: Verb, by: str, reason: str) -> None:
+def _steer(campaign_id: str, verb: Verb, who: Who, *, as_json: bool) -> None:
     with opened(read_settings()) as door:
         found = store.read(door.client, campaign_id)
-        found = _become(door, found, verb, Who(by[:100], _here(), reason[:_LONGEST]))
-    click.echo(campaign_look.line(found))
+        found = _become(door, found, verb, who)
+    campaign_look.say(found, as_json=as_json)
 
 
 def _become(door: Door, found: Campaign, verb: Verb, who: Who) -> Campaign:

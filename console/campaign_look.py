@@ -108,6 +108,14 @@ def look(client: redis.Redis, seen: Progress, campaign_id: str) -> tuple[Campaig
     return progress.noted(client, found, counts), counts
 
 
+def say(found: Campaign, *, as_json: bool) -> None:
+    """Say how a campaign stands now that it was changed."""
+    if as_json:
+        output.print_json(found.as_json())
+    else:
+        click.echo(line(found))
+
+
 def line(found: Campaign, counts: Mapping[str, int] | None = None) -> str:
     """Say in one line how a campaign stands."""
     said = f"campaign {found.id} ({found.name}) of {found.number} is {found.state.value}"

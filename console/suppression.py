@@ -17,6 +17,7 @@ from headway.errors import HeadwayError
 _country = click.option("--country", default="", metavar="IT", help="Where numbers without + are from.")
 _recipients = click.argument("recipients", nargs=-1, metavar="[RECIPIENT]…")
 _file = click.option("--file", type=click.File("r", encoding="utf-8"), help="One number a line, instead; - is stdin.")
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: see above.")
 
 
 class NoRecipients(HeadwayError):
@@ -34,8 +35,13 @@ def group() -> None:
 @_country
 @click.option("--by", default=me, show_default="your user name", help="Who decided this; kept with it.")
 @click.option("--reason", default="", help="Why; kept with it.")
-def add(*, recipients: tuple[str, ...], file: IO[str] | None, country: str, by: str, reason: str) -> None:
+@_as_json
+def add(
+    *, recipients: tuple[str, ...], file: IO[str] | None, country: str, by: str, reason: str, as_json: bool
+) -> None:
     """Put recipients on the list: no campaign sends to them, one that is being loaded neither.
+
+    --json prints {"changed", "total"}: how many are new on it, and how many are on it now.
 
     \b
     Example:
@@ -46,15 +52,18 @@ def add(*, recipients: tuple[str, ...], file: IO[str] | None, country: str, by: 
     with opened(read_settings()) as door:
         where = f"{me()}@{socket.gethostname()}"[:100]
         new = suppression.add(door.client, numbers, by=by[:100], where=where, reason=reason[:500])
-        click.echo(f"{new:,} recipients are new on the list; {suppression.count(door.client):,} are on it")
+        _say(new, suppression.count(door.client), "new on the list", as_json=as_json)
 
 
 @group.command(short_help="Take recipients off the list.")
 @_recipients
 @_file
 @_country
-def remove(*, recipients: tuple[str, ...], file: IO[str] | None, country: str) -> None:
+@_as_json
+def remove(*, recipients: tuple[str, ...], file: IO[str] | None, country: str, as_json: bool) -> None:
     """Take recipients off the list.
+
+    --json prints {"changed", "total"}: how many were on it, and how many are on it now.
 
     \b
     Example:
@@ -63,13 +72,13 @@ def remove(*, recipients: tuple[str, ...], file: IO[str] | None, country: str) -
     numbers = _numbers(recipients, file, country)
     with opened(read_settings()) as door:
         gone = suppression.remove(door.client, numbers)
-        click.echo(f"{gone:,} recipients are taken off; {suppression.count(door.client):,} are on the list")
+        _say(gone, suppression.count(door.client), "taken off the list", as_json=as_json)
 
 
 @group.command("list", short_help="Show who is on the list.")
 @_recipients
 @_country
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: see above.")
+@_as_json
 def list_(*, recipients: tuple[str, ...], country: str, as_json: bool) -> None:
     """Show who is on the list, in no order; or, of the recipients that are given, those who are.
 
@@ -91,6 +100,13 @@ def list_(*, recipients: tuple[str, ...], country: str, as_json: bool) -> None:
             _print(found, as_json=as_json)
             if not cursor:
                 return
+
+
+def _say(changed: int, total: int, what: str, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"changed": changed, "total": total})
+    else:
+        click.echo(f"{changed:,} of them {'is' if changed == 1 else 'are'} {what}; {total:,} on it now")
 
 
 def _print(found: list[suppression.Suppressed], *, as_json: bool) -> None:

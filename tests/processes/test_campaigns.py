@@ -19,12 +19,14 @@ from headway import MessageClass, keys
 from tests.harness.waiting import wait_until
 from tests.processes.worker_kit import House, open_house
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 HEADWAY = Path(sys.executable).with_name("headway")
 TEXT = ("--to", "phone", "--text", "Hi {{name}}")
 #: A verb holds on all workers from then on, and what was on the wire is there.
 IN_FORCE_S = 1.0
+#: More than leave at 40 a second while three commands start, however busy the machine.
+MANY = 2_000
 #: Long enough for a worker that had not heard to send more.
 STILL_S = 2.0
 
@@ -105,23 +107,23 @@ def test_a_running_campaign_is_paused_resumed_and_cancelled(house: House) -> Non
     number = house.number()
     with house.worker(number, env={"HEADWAY_TPS": "40"}) as worker:
         worker.ready()
-        made = send(house, number, 400)
+        made = send(house, number, MANY)
         ids = ids_of(made)
         wait_until(lambda: len(house.arrivals(ids)) >= 10, description="its first messages at the provider")
         assert "is paused" in campaign(house, number, "pause", made["id"])
         paused = still_after(house, ids)
-        assert 10 <= paused < 400
+        assert 10 <= paused < MANY
         campaign(house, number, "resume", made["id"])
         wait_until(lambda: len(house.arrivals(ids)) >= paused + 10, description="more of its messages")
         campaign(house, number, "cancel", made["id"], "--reason", "wrong list")
         left = still_after(house, ids)
-        assert left < 400
+        assert left < MANY
         arrived = house.arrivals(ids)
         assert len(arrived) == len(set(arrived))
         house.have_arrived(house.push(number, 3))
     shown = json.loads(campaign(house, number, "show", made["id"], "--json"))
     assert shown["state"] == "cancelled"
-    assert shown["messages"] == {"cancelled": 400 - left, "sent": left}
+    assert shown["messages"] == {"cancelled": MANY - left, "sent": left}
     assert house.record(next(one for one in ids if one not in arrived))["state"] == "cancelled"
 
 
