@@ -51,12 +51,14 @@ class Minute:
                 task.cancel()
         end_us = now_us()
         verdict = await self._app.verdict(since_us=moment.start_us, until_us=end_us)
+        by_floor = (await self._app.number())["by_floor"]
         kept = await self._rest()
         missing, doubled = account(moment, self._accepted, kept=kept)
         moment.says = "the minute is over"
         self._show(moment)
         return Measured(
             verdict=verdict,
+            by_floor=by_floor,
             webhooks_failed=verdict["since_start"]["webhooks_failed"],
             missing=missing,
             doubled=doubled,

@@ -23,6 +23,7 @@ class Measured:
 
     Attributes:
         verdict: the simulator's, as JSON, up to the end of the minute.
+        by_floor: sends that the floor let go, whatever window and debt said.
         webhooks_failed: webhooks that the gateway didn't take.
         missing: accepted messages that neither arrived nor wait: lost.
         doubled: accepted messages that arrived twice.
@@ -33,6 +34,7 @@ class Measured:
     """
 
     verdict: Mapping[str, Any]
+    by_floor: int
     webhooks_failed: int
     missing: int
     doubled: int
@@ -95,6 +97,7 @@ def table(measured: Measured, plain: NumberVerdict, *, seconds: int) -> Table:
     waits = [quantile(measured.waits_us, share) / SECOND_US for share in (0.5, 0.99)]
     grid.add_row("urgent wait, p50 and p99", f"{waits[0]:.2f} and {waits[1]:.2f} s", "no classes")
     grid.add_row("urgent messages there", f"{len(measured.waits_us)} of {measured.urgent}", "")
+    grid.add_row("sends that the floor let go", str(measured.by_floor), "")
     grid.add_row("accepted messages lost", str(measured.missing), "")
     return grid
 
@@ -107,6 +110,7 @@ def told(measured: Measured, plain: NumberVerdict) -> dict[str, Any]:
         "urgent_wait_s": [quantile(measured.waits_us, share) / SECOND_US for share in (0.5, 0.99)],
         "urgent_there": len(measured.waits_us),
         "urgent": measured.urgent,
+        "by_floor": measured.by_floor,
         "missing": measured.missing,
         "doubled": measured.doubled,
         "unsound": measured.unsound,

@@ -49,6 +49,7 @@ class ShardFigures(Struct, kw_only=True):
     debt_ms: int
     totals: dict[str, int]
     silent_pushes: int
+    by_floor: int
     held: int
 
 
@@ -57,8 +58,9 @@ class NumberFigures(Struct, kw_only=True):
 
     `tps_from`: `live`, `workers` (the lowest that a running worker was started with), `default`, or an environment
     variable. `waiting` is by class. `spent`: events charged in the trailing window. `debt_ms`: how far its container
-    is behind. `silent_pushes`: requests that the provider accepted and of which nothing came back. `held`: messages
-    that a person holds aside. `empty_in_s`: by class, in how many seconds nothing will wait; null when nothing leaves.
+    is behind. `silent_pushes`: requests that the provider accepted and of which nothing came back. `by_floor`:
+    sends that the floor let go, whatever window and debt said. `held`: messages that a person holds aside.
+    `empty_in_s`: by class, in how many seconds nothing will wait; null when nothing leaves.
     `outbox`: what came in and the number's app hasn't taken yet. `by` and `at_ms`: who
     changed something live last, and when. With several `shards` (left out with one) `tps` is that of each, `debt_ms`
     that of the one furthest behind, and all else the sum of all.
@@ -79,6 +81,7 @@ class NumberFigures(Struct, kw_only=True):
     debt_ms: int
     totals: dict[str, int]
     silent_pushes: int
+    by_floor: int
     held: int
     empty_in_s: dict[str, float | None]
     outbox: OutboxFigures

@@ -143,7 +143,7 @@ QUIET: Variable[Mapping[str, windows.QuietHours]] = Variable("QUIET", "", window
 CAPS: Variable[tuple[windows.Cap, ...]] = Variable("CAPS", "", windows.caps, ())
 LOOP_GUARD: Variable[windows.LoopGuard | None] = Variable("LOOP_GUARD", "5/60", windows.loop_guard, None)
 HEADROOM = Variable("HEADROOM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
-CALM = Variable("CALM", "0.1", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
+CALM = Variable("CALM", "0", _ppm(least="0", most="0.9", unit="TPS, as a share"), 0)
 FLOOR = Variable("FLOOR", "0.1", _ppm(least="0", most="0.5", unit="TPS, as a share"), 0)
 SHARES: Variable[Mapping[str, int]] = Variable(
     "SHARES", "high=70,normal=20,bulk=10", parsing.weights(*_CLASSES[1:]), {}

@@ -47,6 +47,8 @@ class NumberFigures:
     totals: Mapping[str, int]
     #: Requests that the provider accepted and of which nothing came back.
     silent_pushes: int = 0
+    #: Sends that the floor let go, whatever window and debt said.
+    by_floor: int = 0
     #: How often the loop guard let a contact rest.
     rested: int = 0
     #: Messages that a person holds aside, by campaign, tag, recipient or age.
@@ -75,6 +77,7 @@ class NumberFigures:
             "debt_ms": self.debt_ms,
             "totals": dict(self.totals),
             "silent_pushes": self.silent_pushes,
+            "by_floor": self.by_floor,
             "rested": self.rested,
             "held": self.held,
             "empty_in_s": dict(self.empty_in_s),
@@ -113,6 +116,7 @@ def read(client: redis.Redis, settings: Settings, number: str) -> NumberFigures:
         debt_ms=all_of_it.debt_ms,
         totals=all_of_it.totals,
         silent_pushes=all_of_it.silent_pushes,
+        by_floor=all_of_it.by_floor,
         rested=all_of_it.rested,
         held=all_of_it.held,
         empty_in_s=estimate.until_empty(client, rules, in_force),

@@ -67,6 +67,8 @@ class Spent:
     backlog_at_us: int
     #: Requests that the provider accepted and of which nothing came back.
     silent_pushes: int = 0
+    #: Sends that the floor let go.
+    by_floor: int = 0
     #: How often the loop guard let a contact rest.
     rested: int = 0
 
@@ -104,6 +106,7 @@ def spent_of(fields: Mapping[bytes | str, bytes | str]) -> Spent:
         backlog_ue=int(meter.get("backlog", 0)),
         backlog_at_us=int(meter.get("backlog_at", 0)),
         silent_pushes=int(meter.get("silent_pushes", 0)),
+        by_floor=int(meter.get("floor", 0)),
         rested=int(meter.get("rested", 0)),
     )
 

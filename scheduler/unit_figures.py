@@ -36,6 +36,8 @@ class UnitFigures:
     totals: Mapping[str, int]
     #: Requests that the provider accepted and of which nothing came back.
     silent_pushes: int = 0
+    #: Sends that the floor let go, whatever window and debt said.
+    by_floor: int = 0
     #: How often the loop guard let a contact rest.
     rested: int = 0
     #: Rows that a person holds aside.
@@ -53,6 +55,7 @@ class UnitFigures:
             "debt_ms": self.debt_ms,
             "totals": dict(self.totals),
             "silent_pushes": self.silent_pushes,
+            "by_floor": self.by_floor,
             "rested": self.rested,
             "held": self.held,
         }
@@ -93,6 +96,7 @@ def total(units: Sequence[UnitFigures]) -> UnitFigures:
         debt_ms=max(one.debt_ms for one in units),
         totals=_sum([one.totals for one in units]),
         silent_pushes=sum(one.silent_pushes for one in units),
+        by_floor=sum(one.by_floor for one in units),
         rested=sum(one.rested for one in units),
         held=sum(one.held for one in units),
     )
@@ -112,6 +116,7 @@ def _figures(answers: Sequence[Any], tps_milli: int, now_us: int) -> UnitFigures
         debt_ms=max(0, spent.backlog_ue - drained_ue) // tps_milli,
         totals={"send": spent.send, "inbound": spent.inbound, "delivered": spent.delivered, "read": spent.read},
         silent_pushes=spent.silent_pushes,
+        by_floor=spent.by_floor,
         rested=spent.rested,
         held=sum(map(int, counts[16])),
     )

@@ -171,6 +171,7 @@ def measured(**changes: Any) -> Measured:
     """What a good run measures, with changes."""
     verdict = {"arrived": {"send": 9}, "duplicates": 0, "inbound_lost": 0, "behind_max_s": 0.4}
     good = Measured(
+        by_floor=0,
         verdict=verdict,
         webhooks_failed=0,
         missing=0,

@@ -46,7 +46,7 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
         number="15555550100",
         tps_milli=10_000,
         headroom_ppm=100_000,
-        calm_ppm=100_000,
+        calm_ppm=0,
         floor_ppm=100_000,
         shares={"high": 70, "normal": 20, "bulk": 10},
         order=("urgent", "high", "normal", "bulk"),
