@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ from worker.brakes import brake
 from worker.calls import CallLoop
 from worker.parcel import Leased
 from worker.verdicts import Plan, plan, settlement, stops
+from worker.warmth import Warmth
 from worker.watch import expected
 
 #: Makes the provider of a number, on the loop's session.
@@ -86,6 +87,7 @@ class Courier:
         self._policy = policy
         self._hurry = hurry
         self._calls = CallLoop()
+        self._warmth = Warmth(self._calls, self._provider)
 
     def deliver(self, parcel: Sequence[Leased], settled: Settled) -> dict[str, int]:
         """Deliver the leases of a parcel; return how many rows came to which state."""
@@ -93,6 +95,8 @@ class Courier:
         if self._hurry():
             return counts  # nothing of it has begun: the keeper hands it back
         plans = [(lease, plan(lease.rows)) for lease in parcel]
+        numbers = {number_of_unit(lease.number) for lease, rows in plans if rows.send}
+        self._warmth.before(numbers)
         under_way: dict[Future[list[Outcome]], tuple[Leased, Plan]] = {}
         done: list[tuple[Leased, list[Settlement]]] = []
         for (lease, rows), begun in zip(plans, self._begin(plans), strict=True):
@@ -107,12 +111,16 @@ class Courier:
             self._settle(done, settled, counts)
             finished = self._finished(under_way)
             done = [self._settlements(*under_way.pop(future), future) for future in finished]
+        self._warmth.used(numbers)
         return counts
 
     def _finished(self, under_way: Mapping[Future[list[Outcome]], Any]) -> Collection[Future[list[Outcome]]]:
         """Wait for the first answers; when the time is up, for none."""
         while under_way:
-            finished, _ = wait(under_way, timeout=HURRY_EVERY_S, return_when=FIRST_COMPLETED)
+            if len(under_way) == 1:
+                finished = _when_done(next(iter(under_way)))
+            else:
+                finished, _ = wait(under_way, timeout=HURRY_EVERY_S, return_when=FIRST_COMPLETED)
             if finished:
                 return finished
             if self._hurry():
@@ -135,13 +143,20 @@ class Courier:
         answers = iter(self._run(calls, patience) if calls else [])
         return [leases.begun(next(answers)) if rows.send else None for _, rows in plans]
 
+    def _provider(self, number: str, session: Any) -> Provider:
+        """Return a number's provider; on the loop of the calls."""
+        provider = self._providers.get(number)
+        if provider is None:
+            provider = self._providers[number] = self._provider_of(number, session)
+        return provider
+
     def _sending(self, number: str, rows: Sequence[Row]) -> Any:
         async def send(session: aiohttp.ClientSession) -> list[Outcome]:
-            provider = self._providers.get(number)
-            if provider is None:
-                provider = self._providers[number] = self._provider_of(number, session)
+            provider = self._provider(number, session)
             try:
-                return await asyncio.wait_for(provider.send(rows), self._deadline_s)
+                # Not `wait_for`: that makes a task of it, and takes two turns of the loop more.
+                async with asyncio.timeout(self._deadline_s):
+                    return await provider.send(rows)
             except TimeoutError:
                 ids = [row.id for row in rows]
                 return all_alike(
@@ -219,3 +234,14 @@ class Courier:
             code=outcome.code,
             reason=outcome.reason,
         )
+
+
+def _when_done(future: Future[list[Outcome]]) -> set[Future[list[Outcome]]]:
+    """Wait for one answer: nearly always there is but one, and `wait` would build much around it."""
+    try:
+        future.exception(timeout=HURRY_EVERY_S)
+    except TimeoutError:
+        return set()
+    except CancelledError:
+        pass
+    return {future}

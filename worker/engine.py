@@ -17,7 +17,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.scripts import Call
 from scheduler.rules import NumberRules
 from worker.agenda import Agenda
-from worker.fetch import Fetch
+from worker.fetch import EARLY_US, Fetch
 from worker.parcel import Leased
 from worker.registry import HeldLease, Registry
 
@@ -32,8 +32,8 @@ class Alarm(Protocol):
         """Turn the loop once; from any thread."""
         ...
 
-    def wake_in(self, delay_us: int, now_us: int) -> None:
-        """Turn the loop after a while; from its own thread."""
+    def wake_at(self, at_us: int, now_us: int) -> None:
+        """Turn the loop at a time; from its own thread."""
         ...
 
 
@@ -121,13 +121,13 @@ class Engine:
             return []
         calls = self.fetch.questions()
         if not calls:
-            self._arm()
+            self._arm(self.agenda.next_us(), self.clock.monotonic_us())
         return calls
 
     def answers(self, replies: Sequence[Any]) -> tuple[str, list[Leased]]:
         """Take the replies; see to it that the loop turns when the next number is due."""
         tag, leases = self.fetch.answers(replies)
-        self._arm()
+        self._arm(self.agenda.next_us(), self.clock.monotonic_us())
         return tag, leases
 
     def unanswered(self) -> None:
@@ -138,8 +138,7 @@ class Engine:
         """Ask these numbers, or single units, at once; from any thread."""
         if numbers:
             self.agenda.ring(numbers)
-            if self._alarm is not None:
-                self._alarm.wake()
+            self.wake()
 
     def remind(self, units: Sequence[str]) -> None:
         """Something waits for these units: ask those that don't ask soon anyway. From any thread."""
@@ -173,7 +172,21 @@ class Engine:
             released, self._released = self._released, []
             return released
 
-    def _arm(self) -> None:
-        at_us, now_us = self.agenda.next_us(), self.clock.monotonic_us()
+    def rests(self, now_us: int) -> bool:
+        """Whether nothing is due; if so, the loop turns when the next is. From the loop's own thread."""
+        at_us = self.agenda.next_us()
+        if at_us is None:
+            return True
+        if at_us <= now_us + EARLY_US:
+            return False
+        self._arm(at_us, now_us)
+        return True
+
+    def wake(self) -> None:
+        """Turn the event loop once; from any thread."""
+        if self._alarm is not None:
+            self._alarm.wake()
+
+    def _arm(self, at_us: int | None, now_us: int) -> None:
         if at_us is not None and self._alarm is not None and not self.stopping:
-            self._alarm.wake_in(max(0, at_us - now_us), now_us)
+            self._alarm.wake_at(at_us, now_us)

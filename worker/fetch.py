@@ -29,6 +29,9 @@ from worker.registry import HeldLease, Registry
 #: Units asked in one fetch: their rows travel in one Celery message.
 UNITS_A_FETCH = 32
 
+#: A unit that is due so soon is asked now: the loop's timers are no finer.
+EARLY_US = 500
+
 #: How long to leave a number alone after the server refused its script.
 REFUSED_US = 1_000_000
 
@@ -59,11 +62,13 @@ class Fetch:
         self._sorted: list[str] = []
         self._asked: list[str] = []
         self._pending: dict[str, str] = {}
+        #: The last question about each unit, and the rules that it was built by.
+        self._built: dict[str, tuple[NumberRules, Call]] = {}
         self._forgotten = False
 
     def questions(self) -> list[Call]:
         """Return the calls to make now: sorts, then leases; none when no number is due."""
-        due = self._agenda.due(self._clock.monotonic_us() + 500, most=UNITS_A_FETCH)
+        due = self._agenda.due(self._clock.monotonic_us() + EARLY_US, most=UNITS_A_FETCH)
         self._sorted, self._asked = self._agenda.unsorted(due), []
         for unit in due:
             # A full unit sleeps here: the end of a lease of its number rings. Who ends one looks at `_filled` after it,
@@ -118,7 +123,10 @@ class Fetch:
     def _question(self, unit: str) -> Call:
         lease_id = self._pending.get(unit) or f"{self.holder}-{next(self._serial)}"
         self._pending[unit] = lease_id
-        return leases.lease(self._rules(unit), lease_id, self.holder)
+        rules, asked = self._rules(unit), self._built.get(unit)
+        if asked is None or asked[0] is not rules:
+            asked = self._built[unit] = rules, leases.lease(rules, lease_id, self.holder)
+        return leases.again(asked[1], lease_id)
 
     def _sort_answer(self, number: str, reply: Any) -> None:
         if isinstance(reply, redis.RedisError):

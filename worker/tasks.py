@@ -13,13 +13,16 @@ from headway.envelope import TASK as SEND
 from worker.lifecycle import Lifecycle
 from worker.parcel import HEADER, TASK, unpack
 
+#: What Celery makes of a parcel's message, by name: Celery imports it in the worker alone.
+REQUEST = "worker.request:ParcelRequest"
+
 log = logging.getLogger("headway.worker")
 
 
 def register(app: Celery, lifecycle: Lifecycle) -> None:
     """Give the app its two tasks."""
 
-    @app.task(name=TASK, bind=True, acks_late=True, ignore_result=True)
+    @app.task(name=TASK, bind=True, acks_late=True, ignore_result=True, Request=REQUEST)
     def deliver(self: Task, rows: Mapping[str, int]) -> dict[str, int]:
         """Begin, send and settle the leases of one parcel; `rows` says how many for which number."""
         tag, engine = str(self.request.id), lifecycle.parts.engine

@@ -1,4 +1,4 @@
-"""How does a lease get into Celery? The one file that touches private parts of kombu.
+"""How does a lease get into Celery? Only this file and `worker.transport_turns` touch private parts of kombu.
 
 The TPS semaphore sits inside the transport's fetch: where kombu would send `BRPOP`, we send the lease scripts of the
 numbers that are due, and hand the answer to Celery as one ordinary message. Queues that are no number's (replies of
@@ -19,13 +19,13 @@ from headway import keys
 from headway.errors import SettingError
 from worker.engine import Engine
 from worker.parcel import TAG, pack
+from worker.transport_turns import Alarm, Tick
 
 #: Longest wait for the answer to a lease; no time-out of a socket applies to what the event loop waits for.
 #: A server that was paused or cut off while another was promoted would be waited for without end.
 ANSWER_WITHIN_US = 6_000_000
-#: How often to look for an answer that doesn't come, in seconds.
-LOOK_EVERY_S = 1.0
-
+#: How often to look for an answer that doesn't come, in seconds. Each look costs an idle process two turns of its loop.
+LOOK_EVERY_S = 2.0
 #: The engine of this worker process; None in every other process that imports us, which then gets the stock transport.
 _engine: Engine | None = None
 
@@ -59,6 +59,17 @@ def serve(engine: Engine | None) -> None:
 
 class LeaseQoS(stock.QoS):
     """Celery's acknowledgements of parcels are bookkeeping: a lease ends by its settle, not by them."""
+
+    #: Whether the event loop may be waiting for an acknowledgement. Set before it looks whether it must: then one that
+    #: comes from another thread in between is either counted, or sees this.
+    _awaits = True
+
+    def can_consume(self) -> bool:
+        self._awaits = True
+        if not super().can_consume():
+            return False
+        self._awaits = False
+        return True
 
     def append(self, message: Any, delivery_tag: str) -> None:
         if delivery_tag.startswith(TAG):
@@ -96,6 +107,8 @@ class LeaseQoS(stock.QoS):
         virtual.QoS.ack(self, tag)
         if _engine is not None:
             _engine.release(tag)
+            if self._awaits:
+                _engine.wake()
 
 
 if TYPE_CHECKING:
@@ -232,42 +245,22 @@ class LeaseTransportMixin(TransportBase):  # type: ignore[misc]  # Any, see abov
     """Wakes the event loop when a number is due."""
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        others = set(loop.on_tick)
         super().register_with_event_loop(connection, loop)
-        if _engine is not None:
-            _engine.attach(_Alarm(loop))
-            # Celery cancels the timers of a connection with it.
-            loop.call_repeatedly(LOOK_EVERY_S, self._cut_silent)
+        if _engine is None:
+            return
+        loop.on_tick.difference_update(loop.on_tick - others)
+        loop.on_tick.add(Tick(_engine, self, loop))
+        _engine.attach(Alarm(loop))
+        # Celery cancels the timers of a connection with it. kombu's own, once a second, is for queues that expire:
+        # those of remote control, whose bindings live for a multiple of our time.
+        self.cycle._binding_expiry_tref.cancel()
+        loop.call_repeatedly(LOOK_EVERY_S, self._look)
 
-    def _cut_silent(self) -> None:
+    def _look(self) -> None:
         for channel in list(self.cycle._channels):
             channel.cut_if_silent()
-
-
-class _Alarm:
-    """Celery's event loop as the engine sees it: wake at a time, or from another thread at once."""
-
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-        self._entry: Any = None
-        self._at_s: float | None = None
-
-    def wake(self) -> None:
-        """Turn the loop once; from any thread."""
-        self._loop.call_soon(_nothing)
-
-    def wake_in(self, delay_us: int, now_us: int) -> None:
-        """Turn the loop after a while; from the loop's own thread. One timer for the whole process."""
-        at_us = now_us + delay_us
-        if self._entry is not None and not self._entry.canceled and self._at_s == at_us:
-            return
-        if self._entry is not None:
-            self._entry.cancel()
-        self._at_s = at_us
-        self._entry = self._loop.call_later(max(0.0, delay_us / 1_000_000), _nothing)
-
-
-def _nothing() -> None:
-    """Turn the event loop: its turn asks what is due."""
+        self.cycle.maybe_refresh_binding_expiry()
 
 
 class LeaseTransport(LeaseTransportMixin, stock.Transport):

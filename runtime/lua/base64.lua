@@ -1,12 +1,10 @@
--- base64(text): decoded; kombu writes the bodies of stock publishers so.
-local BASE64 = {}
-do
-  local alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-  for i = 1, 64 do
-    BASE64[alphabet:byte(i)] = i - 1
-  end
-end
+-- base64(text): decoded; kombu writes the bodies of stock publishers so. Its table is made when it is needed first: the
+-- rows of our own client need none, and each lease would make one.
+local ALPHABET, BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/', {}
 local function base64(text)
+  for i = BASE64[65] and 65 or 1, 64 do
+    BASE64[ALPHABET:byte(i)] = i - 1
+  end
   local out = {}
   local padding = #text:match('=*$')
   text = text:gsub('=', 'A')
