@@ -216,6 +216,17 @@ def declare(number: str, process: str, tps_milli: int, *, told: str = "{}", now_
     return Call(scripts.load("scheduler", "declare"), [keys.declared(number)], [time, process, tps_milli, told])
 
 
+def declare_all(rules: Sequence[NumberRules], process: str, *, now_us: int | None = None) -> Call:
+    """Build the call by which a process declares many numbers; it answers two for each: the lowest TPS that any says,
+    and 1 when somebody says something else, another process or a person, else 0.
+    """
+    names = [name for one in rules for name in (keys.declared(one.number), keys.settings(one.number))]
+    args: list[scripts.Argument] = ["" if now_us is None else now_us, process]
+    for one in rules:
+        args += one.tps_milli, told_of(one)
+    return Call(scripts.load("scheduler", "declare_all"), names, args)
+
+
 def told_of(rules: NumberRules) -> str:
     """Return what a process declares of its rules besides TPS and shards: texts by field, as in the settings hash."""
     told = {

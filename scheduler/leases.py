@@ -103,13 +103,22 @@ def renew(number: str, lease_ids: Sequence[str], ttl_us: int, *, now_us: int | N
 
 
 def sweep(numbers: Sequence[str], *, now_us: int | None = None) -> Call:
-    """Build the call that asks, for each number, whether something may leave (1), whether a holder is lost (2), and
-    whether the server's clock was set back so far that lost ones would not be found soon (4).
+    """Build the call that asks, for each number, whether something may leave (1), whether a holder is lost (2),
+    whether the server's clock was set back so far that lost ones would not be found soon (4), and whether it has
+    uncertain rows (8).
     """
-    names = [
-        name for n in numbers for name in (*keys.lanes(n), keys.deferred(n), keys.deadlines(n), keys.due(n))
-    ]  # fmt: skip
-    return Call(scripts.load("scheduler", "sweep"), names, [_time(now_us)])
+    return Call(scripts.load("scheduler", "sweep"), [name for n in numbers for name in swept(n)], [_time(now_us)])
+
+
+def swept(number: str) -> tuple[str, ...]:
+    """Return the keys that a sweep looks at: a number that has none of them has nothing to do."""
+    return (
+        *keys.lanes(number),
+        keys.deferred(number),
+        keys.deadlines(number),
+        keys.due(number),
+        keys.uncertain(number),
+    )
 
 
 def clamp(number: str, ttl_us: int, *, now_us: int | None = None) -> Call:

@@ -31,6 +31,8 @@ class Agenda:
         self._next: dict[str, int] = {}
         self._asleep: set[str] = set()
         self._heap: list[tuple[int, str]] = []
+        #: Another one whenever other numbers, or other units of them, are served.
+        self.version = 0
 
     def __contains__(self, number: str) -> bool:
         with self._lock:
@@ -58,12 +60,14 @@ class Agenda:
         """
         with self._lock:
             self.drop(number)
+            self.version += 1
             self._units[number] = (number,) if units is None else tuple(units)
             self.ring([number])
 
     def drop(self, number: str) -> None:
         """Serve a number no longer."""
         with self._lock:
+            self.version += 1
             self._unsorted.discard(number)
             for unit in self._units.pop(number, ()):
                 self._next.pop(unit, None)

@@ -17,17 +17,19 @@ import redis
 
 from delivery.policy import Policy
 from delivery.settle import Ending, end, ended, rows_of
-from headway.keys import number_of_unit
+from headway import keys
 from runtime.scripts import Call, run_all
 from runtime.telemetry import Event, get_logger
-from scheduler import control, leases, order
+from scheduler import leases, order
 from worker.clock_watch import ClockWatch
-from worker.differences import Differences
+from worker.declaring import Declaring
 from worker.doubts import Doubts
 from worker.engine import Engine
+from worker.lookout import Lookout
 from worker.progress import Progress
 from worker.registry import HeldLease, newest_first
 from worker.resharding import Resharding
+from worker.sweeping import Sweep
 from worker.watch import Watch
 
 SWEEP_US = 1_000_000
@@ -39,9 +41,6 @@ SOON_S = 0.02
 
 #: How often it looks, once the worker stops, whether its time is up.
 STOPPING_S = 0.25
-
-#: Units in one sweep script: 600 keys, few enough that nobody waits for it.
-SWEPT_AT_ONCE = 100
 
 log = get_logger("worker")
 
@@ -71,20 +70,21 @@ class Keeper:
         self._record_ttl_s = record_ttl_s
         self._ttl_us = lease_ttl_us
         self._watch = Watch(engine)
-        self._doubts = Doubts(engine, policy, record_ttl_s=record_ttl_s)
         self._clock_watch = ClockWatch(engine.client, engine.clock)
-        self._next = {self._renew: 0, self._sweep: 0, self._resolve: 0, self._declare: 0, self._look: 0}
+        self._shards = Resharding(engine)
+        self._sweep = Sweep(
+            engine, self._shards, Doubts(engine, policy, record_ttl_s=record_ttl_s),
+            reclaim=self._reclaim, lease_ttl_us=lease_ttl_us,
+        )  # fmt: skip
+        self._declaring = Declaring(engine, self._shards)
+        self._next = {self._renew: 0, self._sweep.look: 0, self._declaring.say: 0, self._look: 0}
         self._every = {
             self._renew: lease_ttl_us // 4,
-            self._sweep: SWEEP_US,
-            self._resolve: SWEEP_US,
-            self._declare: DECLARE_US,
+            self._sweep.look: SWEEP_US,
+            self._declaring.say: DECLARE_US,
             self._look: LOOK_US,
         }
-        self._told: dict[str, int] = {}
         self._relieved: dict[str, tuple[str, str]] = {}
-        self._differences = Differences(engine.client, engine.rules)
-        self._shards = Resharding(engine)
         self._away = False
         self._grace_us = grace_us
         self._stopping_us: int | None = None
@@ -181,32 +181,11 @@ class Keeper:
         if calls:
             run_all(self._client, calls)
 
-    def _sweep(self) -> None:
-        units = [unit for number in self._engine.agenda.numbers() for unit in self._shards.all_units(number)]
-        if not units:
-            self._client.ping()  # while Celery connects anew no number is served; whether the server is back is asked
-        chunks = [units[start : start + SWEPT_AT_ONCE] for start in range(0, len(units), SWEPT_AT_ONCE)]
-        for chunk in chunks:
-            (flags,) = run_all(self._client, [leases.sweep(chunk)])
-            if isinstance(flags, Exception):
-                raise flags
-            marked = list(zip(chunk, flags, strict=True))
-            back = [leases.clamp(unit, self._ttl_us) for unit, flag in marked if flag & 4]
-            if back:
-                run_all(self._client, back)
-            for unit in (unit for unit, flag in marked if flag & 2):
-                self._reclaim(unit)
-            self._engine.remind([unit for unit, flag in marked if flag])
-        self._shards.empty_former()
-
-    def _resolve(self) -> None:
-        self._doubts.look([unit for number in self._engine.agenda.numbers() for unit in self._shards.all_units(number)])
-
     def _look(self) -> None:
         agenda = self._engine.agenda
         self._watch.look([unit for number in agenda.numbers() for unit in agenda.units(number)])
         units = [unit for number in agenda.numbers() for unit in self._shards.all_units(number)]
-        self._relieve(units)
+        self._relieve(Lookout(units, lambda unit: (keys.heads(unit), keys.lines(unit))).busy(self._client))
         self._clock_watch.look(units)
 
     def _relieve(self, units: Sequence[str]) -> None:
@@ -218,7 +197,7 @@ class Keeper:
             found = order.relieved(reply)
             self._relieved[unit] = found.at
             if found.freed:
-                log.warning(Event.RECIPIENTS_RELIEVED, number=number_of_unit(unit), recipients=found.freed)
+                log.warning(Event.RECIPIENTS_RELIEVED, number=keys.number_of_unit(unit), recipients=found.freed)
 
     def _reclaim(self, number: str) -> None:
         """End the leases of a unit's holders that are lost; whoever comes first does it."""
@@ -241,15 +220,3 @@ class Keeper:
                 self._engine.ring([lease.number])
             elif done.what == "uncertain":
                 log.warning(Event.LEASE_LOST, number=lease.number, lease=lease.lease_id, rows=done.rows)
-
-    def _declare(self) -> None:
-        numbers = self._engine.agenda.numbers()
-        rules = [self._engine.rules(number) for number in numbers]
-        ours, holder = [one.tps_milli for one in rules], self._engine.holder
-        calls = [control.declare(r.number, holder, r.tps_milli, told=control.told_of(r)) for r in rules]
-        for number, tps, lowest in zip(numbers, ours, run_all(self._client, calls) if calls else [], strict=True):
-            if isinstance(lowest, int) and lowest < tps and self._told.get(number) != lowest:
-                self._told[number] = lowest
-                log.warning(Event.TPS_DIFFERS, number=number, ours_milli=tps, lowest_milli=lowest)
-        self._shards.agree(numbers)
-        self._differences.look(numbers)

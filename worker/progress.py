@@ -14,8 +14,8 @@ from worker.engine import Engine
 
 #: A number that is due is asked within milliseconds. Longer than a reconnect after a silent connection takes.
 DEAF_US = 30_000_000
-#: How often the file is written.
-WRITE_US = 1_000_000
+#: How often the file is written while it would say the same: who reads it waits for five times as long.
+WRITE_US = 3_000_000
 
 log = get_logger("worker")
 
@@ -29,6 +29,7 @@ class Progress:
         self._heard_us = heard_us
         self._due_since_us: int | None = None
         self._written_us = -WRITE_US
+        self._written = ""
         self._said = False
         self._writable = True
 
@@ -39,8 +40,8 @@ class Progress:
         if state == "deaf" and not self._said:
             log.error(Event.WORKER_DEAF, overdue_ms=(now_us - (self._due_since_us or now_us)) // 1000)
         self._said = state == "deaf"
-        if now_us - self._written_us >= WRITE_US and self._writable:
-            self._written_us = now_us
+        if (state != self._written or now_us - self._written_us >= WRITE_US) and self._writable:
+            self._written_us, self._written = now_us, state
             try:
                 self._file.write(state)
             except OSError as problem:  # a read-only disk is no reason to stop sending

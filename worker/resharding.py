@@ -13,14 +13,19 @@ from typing import Any
 
 import redis
 
+from headway import keys
 from runtime.scripts import run_all
 from runtime.telemetry import Event, get_logger
 from scheduler import control, shards
 from scheduler.shards import Agreed
 from worker.engine import Engine
+from worker.lookout import AT_ONCE, Lookout
 
 #: Drains of one unit in one go: many rows, and still well below the deadlines of the leases that the keeper renews.
 DRAINS_AT_ONCE = 200
+
+#: What `agree` answers of a number that has one shard, and never had others.
+ALONE = (1, 0, 1)
 
 #: Between two looks at a number of which it isn't known yet how many shards it has.
 UNDECIDED_US = 100_000
@@ -38,6 +43,8 @@ class Resharding:
         self._told: dict[str, int] = {}
         self._said: set[tuple[str, str]] = set()
         self._again_us = 0
+        #: Another one whenever something else is known.
+        self.version = 0
 
     def all_units(self, number: str) -> tuple[str, ...]:
         """Return every unit of a number that may hold something."""
@@ -48,10 +55,20 @@ class Resharding:
         """Say what our environment gives these numbers, learn what is in force, and ask those units from now on."""
         if not numbers:
             return
+        plain = set(self._plain(numbers))
+        for number in plain:
+            self._learn(number, 1, ALONE)
+        numbers = [number for number in numbers if number not in plain]
         ours = [self._engine.rules(number).shards for number in numbers]
         calls = [shards.agree(n, self._engine.holder, own) for n, own in zip(numbers, ours, strict=True)]
-        for number, own, reply in zip(numbers, ours, run_all(self._client, calls), strict=True):
+        for number, own, reply in zip(numbers, ours, run_all(self._client, calls) if calls else [], strict=True):
             self._learn(number, own, reply)
+
+    def _plain(self, numbers: Sequence[str]) -> list[str]:
+        """Return those that have one shard, and never had others: they have no key, as `agree` guarantees."""
+        single = [number for number in numbers if self._engine.rules(number).shards == 1]
+        busy = set(Lookout(single, lambda number: (keys.shards(number),)).busy(self._client))
+        return [number for number in single if number not in busy]
 
     def turn(self, undecided: Sequence[str], now_us: int) -> None:
         """Find out about numbers of which nobody has said yet how many shards they have."""
@@ -59,9 +76,8 @@ class Resharding:
             self._again_us = now_us + UNDECIDED_US
             # First its TPS: who has declared that, and says nothing of shards, means one.
             rules = [self._engine.rules(number) for number in undecided]
-            holder = self._engine.holder
-            declared = [control.declare(r.number, holder, r.tps_milli, told=control.told_of(r)) for r in rules]
-            run_all(self._client, declared)
+            parts = [rules[start : start + AT_ONCE] for start in range(0, len(rules), AT_ONCE)]
+            run_all(self._client, [control.declare_all(part, self._engine.holder) for part in parts])
             self.agree(undecided)
             self.empty_former()
 
@@ -92,7 +108,9 @@ class Resharding:
             return
         agreed = shards.agreed(reply)
         before = self._known.get(number)
-        self._known[number] = agreed
+        if before != agreed:
+            self._known[number] = agreed
+            self.version += 1
         if agreed.in_force < own and self._told.get(number) != agreed.in_force:
             log.warning(Event.SHARDS_DIFFER, number=number, ours=own, fewest=agreed.in_force)
         self._told[number] = agreed.in_force

@@ -17,6 +17,7 @@ from scheduler import control, figures, throttle
 from scheduler.quota import UNLIMITED
 from scheduler.rules import NumberRules
 from worker.engine import Engine
+from worker.lookout import Lookout
 from worker.parcel import Leased
 
 #: Between two alarms of one number: what is wrong once is wrong for a while.
@@ -42,7 +43,8 @@ class Watch:
     def look(self, units: Iterable[str]) -> None:
         """Look once at each unit, and at each number."""
         wanted = {unit: self._engine.rules(unit) for unit in units}
-        listening = [unit for unit, rules in wanted.items() if expects_echo(rules)]
+        asked = [unit for unit, rules in wanted.items() if expects_echo(rules)]
+        listening = Lookout(asked, lambda unit: (keys.echo(unit),)).busy(self._engine.client)
         replies = run_all(self._engine.client, [echo.silent(unit) for unit in listening]) if listening else []
         for unit, reply in zip(listening, replies, strict=True):
             if isinstance(reply, Exception):
@@ -51,7 +53,9 @@ class Watch:
             if told.requests:
                 self._alarm(number_of_unit(unit), told)
         self._rests(wanted)
-        for number in {number_of_unit(unit) for unit in wanted}:
+        numbers = sorted({number_of_unit(unit) for unit in wanted})
+        slowed = Lookout(numbers, lambda number: (keys.throttle(number),)).busy(self._engine.client)
+        for number in {*slowed, *self._slow.intersection(numbers)}:
             self._recovered(number, wanted.get(number) or self._engine.rules(number))
 
     def _rests(self, wanted: Mapping[str, NumberRules]) -> None:

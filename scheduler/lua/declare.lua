@@ -7,20 +7,5 @@
 -- reply: the lowest TPS (thousandths)
 -- @include now_us
 -- @include int
-local TTL_US = 30000000
-local now = now_us(ARGV[1])
-local lowest = tonumber(ARGV[3])
-local entries = redis.call('HGETALL', KEYS[1])
-for i = 1, #entries, 2 do
-  local tps, ends = entries[i + 1]:match('^(%d+) (%d+)')
-  if tps and entries[i] ~= ARGV[2] then
-    if tonumber(ends) <= now then
-      redis.call('HDEL', KEYS[1], entries[i])
-    else
-      lowest = math.min(lowest, tonumber(tps))
-    end
-  end
-end
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[3] .. ' ' .. int(now + TTL_US) .. ' ' .. ARGV[4], 'lowest', int(lowest))
-redis.call('PEXPIRE', KEYS[1], int(TTL_US / 1000))
-return lowest
+-- @include declares
+return (declares(KEYS[1], now_us(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]))

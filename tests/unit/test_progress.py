@@ -95,14 +95,16 @@ def test_a_worker_that_ends_asks_nothing(bench: Bench) -> None:
 
 
 def test_the_file_says_it_and_goes_with_the_worker(bench: Bench, tmp_path: Path) -> None:
-    """It is written at most once a second, and found by whoever checks."""
+    """It is written every three seconds, at once when it changes, and found by whoever checks."""
     bench.look()
     (report,) = reports(tmp_path)
     assert report == Report(os.getpid(), "working", bench.clock.now_us() // 1000)
-    bench.look(timedelta(milliseconds=500))
+    bench.look(timedelta(milliseconds=1500))
     assert reports(tmp_path) == [report]
-    bench.look(timedelta(milliseconds=500))
-    assert reports(tmp_path)[0].at_ms == report.at_ms + 1000
+    bench.look(timedelta(milliseconds=1500))
+    assert reports(tmp_path)[0].at_ms == report.at_ms + 3000
+    bench.look(timedelta(milliseconds=1), away=True)
+    assert reports(tmp_path)[0].state == "away"
     bench.progress.ended()
     assert reports(tmp_path) == []
 
