@@ -94,7 +94,7 @@ def test_a_hanging_provider_leaves_a_healthy_number_its_rate(house: House, hangi
 def test_a_hanging_provider_ends_by_its_deadline(house: House, hanging: House) -> None:
     """Its rows are uncertain, its slot is free again, and the number goes on."""
     number = house.number()
-    env = {f"HEADWAY_PROVIDER_URL_{number}": hanging.sink, "HEADWAY_SEND_TIMEOUT": "1"}
+    env = {f"HEADWAY_PROVIDER_URL_{number}": hanging.sink, "HEADWAY_SEND_TIMEOUT": "1", "HEADWAY_ORDER": "none"}
     with house.worker(number, concurrency=1, env=env) as worker:
         worker.ready()
         ids = house.push(number, 2, to="393331234567")

@@ -51,7 +51,7 @@ def test_a_warm_shutdown_finishes_what_it_began(house: House, pool: str) -> None
     """SIGTERM: the request under way is answered and settled; what waits stays on its lane; the status is 0."""
     number = house.number()
     house.control(latency_ms=1000)
-    with house.worker(number, pool=pool, env=LONG) as worker:
+    with house.worker(number, pool=pool, env={**LONG, "HEADWAY_ORDER": "none"}) as worker:
         worker.ready()
         # No lease has a recipient twice, and there are two slots: two are under way, two wait.
         ids = house.push(number, 4, to="393331234567")
@@ -79,7 +79,7 @@ def test_a_lease_whose_answer_was_in_the_socket_goes_back(house: House) -> None:
     ids = house.push(number, 3)
     with house.worker(number, fault="in_socket", env=LONG) as worker:
         worker.stands_at("in_socket")
-        behind = house.push(number, 1)
+        behind = house.push(number, 1, to="393339999999")  # else it would stand in line behind the first
         worker.signal(signal.SIGTERM)
         worker.go_on()
         assert worker.wait(timeout=GRACE) == 0, worker.tail()
@@ -113,7 +113,7 @@ def test_a_cold_shutdown_hands_back_what_had_not_begun(house: House, pool: str) 
     ids = house.push(number, 3)
     with house.worker(number, pool=pool, fault="after_lease", env=LONG) as worker:
         worker.stands_at("after_lease")
-        behind = house.push(number, 1)
+        behind = house.push(number, 1, to="393339999999")  # else it would stand in line behind the first
         worker.signal(signal.SIGQUIT)
         wait_until(
             lambda: is_free(house, number), description="that nothing is held", timeout=GRACE, detail=worker.tail
