@@ -1,7 +1,7 @@
 """Which keys may a test leave in Redis?
 
-Those that `headway.keys.CATALOGUE` declares, with the type and the time to live that it declares; and those of Celery
-and kombu, each with a reason. Anything else is a leak: on a server that runs for years it would never go away.
+Those that `headway.key_catalogue.CATALOGUE` declares, with the type and the time to live that it declares; and those of
+Celery and kombu, each with a reason. Anything else is a leak: on a server that runs for years it would never go away.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 import redis
 
-from headway.keys import CATALOGUE
+from headway.key_catalogue import CATALOGUE
 
 #: What Redis answers for the time to live of a key that went between the two questions.
 GONE = -2
 
 
 class Spec(Protocol):
-    """What the check needs of a `headway.keys.KeySpec`."""
+    """What the check needs of a `headway.key_catalogue.KeySpec`."""
 
     @property
     def pattern(self) -> str:
@@ -76,7 +76,7 @@ def _problem(raw: bytes, kind: bytes, pttl_ms: int, specs: list[tuple[re.Pattern
         return None
     spec = next((spec for pattern, spec in specs if pattern.fullmatch(key)), None)
     if spec is None:
-        return f"{key!r}: in no entry of headway.keys.CATALOGUE"
+        return f"{key!r}: in no entry of headway.key_catalogue.CATALOGUE"
     if kind.decode() != spec.kind:
         return f"{key!r}: a {kind.decode()}, declared as {spec.kind}"
     if spec.ttl and pttl_ms < 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis as redis_py
 
-from headway.keys import KeySpec
+from headway.key_catalogue import KeySpec
 from tests.harness.leaks import leaks
 from tests.harness.processes import RunningProcess
 from tests.harness.servers import ThrowawayServer

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from headway import MessageClass, keys
+from headway.key_catalogue import CATALOGUE
 
 NUMBER = "15555550100"
 
@@ -29,14 +30,14 @@ def built() -> dict[str, str]:
 @pytest.mark.parametrize("name", sorted(built()))
 def test_every_key_is_declared_once(name: str) -> None:
     """Exactly one entry of the catalogue describes it; one without a time to live says why."""
-    fitting = [spec for spec in keys.CATALOGUE if re.fullmatch(spec.pattern, built()[name])]
+    fitting = [spec for spec in CATALOGUE if re.fullmatch(spec.pattern, built()[name])]
     assert len(fitting) == 1
     assert fitting[0].why
 
 
 def test_every_entry_of_the_catalogue_has_a_builder() -> None:
     """No entry is left over from a key that is no more."""
-    for spec in keys.CATALOGUE:
+    for spec in CATALOGUE:
         assert any(re.fullmatch(spec.pattern, key) for key in built().values()), spec.pattern
 
 
