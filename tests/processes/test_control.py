@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from headway import MessageClass
 from scheduler.cancel import cancel
 from scheduler.decree import Decree
 from scheduler.marks import Selection
@@ -84,7 +85,10 @@ def test_a_campaign_under_way_stops_within_a_second_on_all_workers(house: House)
         assert len(set(house.arrivals(ids))) == len(house.arrivals(ids)) == 600
 
 
-def test_a_hold_that_ends_by_itself_needs_nobody(house: House) -> None:
+@pytest.mark.parametrize(
+    "selection", [Selection(), Selection(campaign="c"), Selection(class_=MessageClass.NORMAL)], ids=str
+)
+def test_a_hold_that_ends_by_itself_needs_nobody(house: House, selection: Selection) -> None:
     """The worker asks when its time is over; no doorbell rings."""
     number = house.number()
     with house.worker(number) as worker:
@@ -92,7 +96,7 @@ def test_a_hold_that_ends_by_itself_needs_nobody(house: House) -> None:
         house.all_are(house.push(number, 1), "sent")
         seconds, _ = house.redis.time()
         until = Decree(by="a test", until_ms=(seconds + 2) * 1000)
-        steer(house.redis, number, Verb.PAUSE, Selection(campaign="c"), until, record_ttl_s=TTL_S)
+        steer(house.redis, number, Verb.PAUSE, selection, until, record_ttl_s=TTL_S)
         ids = house.push(number, 3, campaign="c")
         time.sleep(0.5)
         assert house.arrivals(ids) == []

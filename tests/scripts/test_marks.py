@@ -13,7 +13,7 @@ from delivery.settle import Settlement
 from delivery.states import State
 from headway import Client, MessageClass, NumberDrained, keys
 from headway.errors import ControlError
-from scheduler import leases, marks, shards
+from scheduler import explain, leases, marks, shards
 from scheduler.cancel import cancel, clear
 from scheduler.decisions import Because, Refuse
 from scheduler.decree import Decree
@@ -173,6 +173,16 @@ def test_a_class_that_is_held_whole_is_not_moved(stage: Stage) -> None:
     assert stage.waiting("normal") == ["n1", "n2"]
     lift(stage)
     assert stage.drain() == ["n1", "n2"]
+
+
+def test_a_held_class_is_explained(stage: Stage) -> None:
+    """As the lease answers it: held, until its time; the others may leave."""
+    until_ms = stage.now_us // 1000 + 60_000
+    put(stage, What.HOLD, BULK, until_ms=until_ms)
+    rooms = explain.standing(stage.run(explain.ask(stage.rules, now_us=stage.now_us))).rooms
+    found = {room.class_.value: (room.may_leave > 0, room.because, room.until_us) for room in rooms}
+    assert found["bulk"] == (False, "held", until_ms * 1000)
+    assert found["normal"] == (True, "", 0)
 
 
 def test_a_hold_ends_by_itself(stage: Stage) -> None:
