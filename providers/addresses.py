@@ -31,6 +31,11 @@ class Addresses:
             if entry is not None:
                 yield circuit, entry
 
+    @property
+    def next_url(self) -> str:
+        """The base URL that a request would go to now; empty: none, or a probe, for which nothing is made ready."""
+        return next((circuit.url for circuit in self._circuits if not circuit.open), "")
+
     def wait(self) -> timedelta:
         """Return how long until one of them may be tried again."""
         return min(circuit.wait() for circuit in self._circuits)

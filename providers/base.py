@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from providers.outcomes import Outcome
 
@@ -48,4 +48,13 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Give back what the provider itself opened; the session belongs to whoever made it."""
+        ...
+
+
+@runtime_checkable
+class Warmable(Protocol):
+    """A provider that can set up its connection before something is to be sent."""
+
+    async def warm(self) -> None:
+        """Have a connection ready for the next send, unless there is one. Raises nothing but asyncio.CancelledError."""
         ...

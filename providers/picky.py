@@ -16,7 +16,7 @@ from providers.outcomes import TEXT_LIMIT, Outcome, Verdict, all_alike, clean
 from providers.picky_answer import read_answer
 from providers.picky_request import PATH, SHAPE_FIELDS, encode, fitting
 from providers.throttling import throttled
-from providers.wire import CONNECT_LIMIT_S, CONNECT_TRIES, Answer, NoAnswer, post
+from providers.wire import CONNECT_LIMIT_S, CONNECT_TRIES, Answer, NoAnswer, post, warm
 
 #: From here on an HTTP status says that the server failed, not that the request was wrong. (RFC 9110, 15.6)
 _SERVER_ERROR = 500
@@ -65,6 +65,11 @@ class PickyProvider:
         reason = "can't share a request with the other rows of this lease"
         aside = all_alike([row.id for row in rows], Verdict.RETRY, code="shape", reason=reason, left=False)
         return [ends.get(outcome.row_id, outcome) for outcome in aside]
+
+    async def warm(self) -> None:
+        """Have a connection ready for the next send. Raises only asyncio.CancelledError."""
+        if url := self._addresses.next_url:
+            await warm(self._session, url, connect_s=self._connect_s)
 
     async def close(self) -> None:
         """Do nothing: the session belongs to whoever made it."""

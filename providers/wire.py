@@ -7,6 +7,7 @@ aiohttp begins to write it. Headers alone can't be taken for a request, because 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from tenacity import (
     stop_before_delay,
     wait_fixed,
 )
+from yarl import URL
 
 #: Longest answer read, in bytes. 10,000 rows of Picky's answer are about 0.7 MB.
 ANSWER_LIMIT = 1_000_000
@@ -78,6 +80,11 @@ class _Connector(aiohttp.TCPConnector):
                 idle.close()
         return await super()._get(key, traces)
 
+    def has_idle(self, key: Any) -> bool:
+        """Whether a connection is there that the next request would take."""
+        oldest_s = asyncio.get_running_loop().time() - KEEPALIVE_S
+        return any(used_s > oldest_s and not idle.should_close for idle, used_s in self._conns.get(key, ()))
+
 
 def open_session() -> aiohttp.ClientSession:
     """Return a session fit for sending: no cookies, short idle connections, no cap on requests at a time.
@@ -87,6 +94,23 @@ def open_session() -> aiohttp.ClientSession:
     """
     connector = _Connector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+async def warm(session: aiohttp.ClientSession, url: str, *, connect_s: float) -> None:
+    """Set up a connection that the next request to the URL's host takes, unless one is idle already.
+
+    An idle one is left alone: taken and given back it would look younger than it is to us, but not to the server. What
+    goes wrong here goes wrong again in the request, which tells of it. Raises nothing but asyncio.CancelledError.
+    """
+    connector = session.connector
+    if not isinstance(connector, _Connector):
+        return
+    request = aiohttp.ClientRequest("POST", URL(url), loop=asyncio.get_running_loop(), session=session)
+    if connector.has_idle(request.connection_key):
+        return
+    timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        (await connector.connect(request, [], timeout)).release()
 
 
 async def post(
