@@ -137,14 +137,16 @@ class Commit:
         self._under_way = None
 
     def _next_batch(self) -> list[_Waiting]:
-        """Take light calls up to a bound and one heavy one; those whose caller has gone are still run: it was told
-        nothing else.
+        """Take light calls up to a bound, and one heavy one behind them; those whose caller has gone are still run: it
+        was told nothing else.
         """
-        batch: list[_Waiting] = [self._heavy.popleft()] if self._heavy else []
+        batch: list[_Waiting] = []
         keys = 0
         while self._light and keys < BATCH_KEYS:
             keys += self._light[0].keys
             batch.append(self._light.popleft())
+        if self._heavy:
+            batch.append(self._heavy.popleft())
         self._keys -= sum(entry.keys for entry in batch)
         return batch
 

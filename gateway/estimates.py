@@ -61,8 +61,8 @@ class Estimates:
         self._rules: dict[str, NumberRules] = {}
         self._kept: dict[tuple[str, MessageClass], _Kept] = {}
 
-    def ask(self, number: str, rows: Sequence[Message]) -> Place:
-        """Ask for the figures of a push that is about to be enqueued; they go with the next batch."""
+    async def ask(self, number: str, rows: Sequence[Message]) -> Place:
+        """Ask for the figures of a push that is about to be enqueued; they are in its batch, and ahead of it."""
         rules, last = self._rules_of(number), rows[-1]
         unit = unit_of(number, rules.shards, last.to or last.group_id or "")
         now_us = self._clock.monotonic_us()
@@ -70,6 +70,7 @@ class Estimates:
         if kept is None or now_us - kept.asked_us > FRESH_US:
             looked = asyncio.ensure_future(self._look(rules_of_unit(rules, unit), last.class_))
             kept = self._kept[unit, last.class_] = _Kept(now_us, looked)
+            await asyncio.sleep(0)  # now it is queued; the batch leaves a turn later
         if last.send_at is None:  # what is deferred stands on no lane
             kept.pushed += max(1.0, len(rows) / rules.shards)
         return Place(kept, kept.pushed, last.class_, last, len(rows))

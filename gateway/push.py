@@ -136,7 +136,7 @@ class PushEndpoint:
         """Put the rows on their lanes under ids that follow the push's own; rows that are there already stay."""
         rows = await self._groups.with_members(number, rows)
         pushed = Pushed(number, rows, push_id, [str(id) for id in range(push_id + 1, push_id + 1 + len(rows))])
-        place = self._estimates.ask(number, rows)
+        place = await self._estimates.ask(number, rows)
         try:
             if size > LARGE or len(rows) > CHUNK:
                 await self._enqueue_large(pushed)
