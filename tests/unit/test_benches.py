@@ -161,6 +161,12 @@ def test_too_much_at_the_sink_and_too_little_use_break() -> None:
     assert broken(slow) == ["10.0% of TPS used"]
 
 
+def test_rows_that_leave_in_heaps_break() -> None:
+    """From 20 a second on no tenth of a second has more than a fifth of the budget; the first second may."""
+    moments = [second * SECOND_US + row // 5 * 250_000 for second in range(4) for row in range(20)]
+    assert "5 rows within a tenth of a second" in broken(headway(arrivals(*moments), tps=20, meter=watched(*moments)))
+
+
 def test_the_table_says_who_kept_the_bounds() -> None:
     """One line a run, Markdown, so that it can be pasted; a peer has no meter."""
     moments = evenly(tps=10, seconds=4)
@@ -171,7 +177,7 @@ def test_the_table_says_who_kept_the_bounds() -> None:
     head, line, ours, theirs = table(runs).splitlines()
     assert len({head.count("|"), line.count("|"), ours.count("|"), theirs.count("|")}) == 1
     assert [cell.strip() for cell in ours.strip("|").split("|")] == [
-        "headway", "1", "10", "40 of 40", "10", "10", "0.00%", "0.0%", "100.0%", "yes",
+        "headway", "1", "10", "40 of 40", "10", "10", "0.00%", "0.0%", "1", "100.0%", "yes",
     ]  # fmt: skip
     assert [cell.strip() for cell in theirs.strip("|").split("|")][3:5] == ["40 of 80", ""]
     assert theirs.strip("| ").endswith("no")
