@@ -13,6 +13,7 @@ from typing import Any
 import redis
 
 from headway import keys
+from headway.classes import MessageClass
 from runtime import scripts
 from scheduler import shards
 from scheduler.decree import Decree
@@ -63,7 +64,7 @@ def clear(client: redis.Redis, number: str, *, now_us: int | None = None) -> Ite
     lane is dropped when a lease meets it. Works on a paused number too.
     """
     for unit in shards.read(client, number).all_units(number):
-        for where in ("lines", "lanes", "deferred", "uncertain", *_held_lists(client, unit)):
+        for where in ("lines", "lanes", "deferred", "uncertain", *_lists(client, unit)):
             skip, more = 0, True
             while more:
                 dropped, skip, more = _clear(client, unit, where, skip, now_us)
@@ -81,9 +82,12 @@ def _clear(client: redis.Redis, unit: str, where: str, skip: int, now_us: int | 
     return int(dropped), int(passed), bool(more)
 
 
-def _held_lists(client: redis.Redis, unit: str) -> list[str]:
+def _lists(client: redis.Redis, unit: str) -> list[str]:
+    """Return the lists of ids that are due, and of those that are held aside."""
     marks: Any = client.hkeys(keys.held(unit))
-    return [keys.held_rows(unit, _text(mark), step) for mark in marks for step in (0, 3, 6, 9)]
+    steps = [class_.priority for class_ in MessageClass]
+    held = [keys.held_rows(unit, _text(mark), step) for mark in marks for step in steps]
+    return [*(keys.due_line(unit, step) for step in steps), *held]
 
 
 def _text(value: Any) -> str:

@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- clear: drop what a unit's drops meet without waiting for a lease: also of a number that is paused.
 -- Guarantee: a few rows a call, never the middle of a list: of lanes only rows at the head, up to the first one that stays;
--- of what is parked (deferred, behind another one, uncertain and held for a person, held aside) any. Safe to run twice.
+-- of what is parked (deferred, due, behind another one, uncertain and held for a person, held aside) any. Safe to run twice.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] marks (hash)   KEYS[6] held (hash), and its lists
 -- KEYS[7] deferred (zset)   KEYS[8] uncertain (zset)   KEYS[9] kept (hash)   KEYS[10] leased (hash)
 -- KEYS[11] heads (hash)   KEYS[12] lines (zset); and the records (hash, TTL) of the rows
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] a record's key without its id   ARGV[3] where: lanes, deferred,
---   uncertain, lines, or the name of a list of held rows   ARGV[4] rows to pass over   ARGV[5] rows at most
+--   uncertain, lines, or the name of a list of ids: held or due ones   ARGV[4] rows to pass over   ARGV[5] rows at most
 -- reply: {rows dropped, rows to pass over in the next call, 1 when there may be more}
 -- @include now_us
 -- @include int

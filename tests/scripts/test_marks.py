@@ -239,6 +239,30 @@ def test_clear_works_on_a_paused_number(stage: Stage) -> None:
     assert (stage.waiting("bulk"), stage.waiting("normal")) == ([], ["normal"])
 
 
+def test_clear_reaches_what_is_due_and_what_stands_behind(stage: Stage) -> None:
+    """A paused number has some of each; nothing is left of what the drop is about, and nobody waits for it."""
+    stage.change(tps_milli=100_000, order=("bulk",), max_rows=1)
+    at = "2030-03-17T17:46:45Z"
+    stage.push(*(f"d{i}" for i in range(120)), class_="bulk", send_at=at, campaign="c")
+    stage.push("head", "behind", class_="bulk", to="19990000001", campaign="c")
+    stage.push("other", class_="bulk", to="19990000001")
+    stage.drain(calls=400)
+    stage.later(ms=10_000)
+    stage.lease()
+    assert stage.redis.exists(keys.lines(NUMBER), keys.due(NUMBER)) == 2
+    stage.change_live(paused=1)
+    put(stage, What.DROP, Selection(campaign="c"))
+    sum(clear(stage.redis, NUMBER, now_us=stage.now_us))
+    assert {state(stage, f"d{i}") for i in range(1, 120)} <= {"cancelled", "waiting"}
+    assert state(stage, "behind") == "cancelled"
+    stage.unset("paused")
+    stage.change(max_rows=100)
+    for lease_id in list(stage.names(keys.leases(NUMBER))):
+        stage.end(lease_id)
+    assert stage.drain(calls=400) == ["other"]
+    assert {state(stage, f"d{i}") for i in range(120)} == {"cancelled"}
+
+
 def test_what_a_plain_celery_app_published_is_dropped_for_a_minute(stage: Stage) -> None:
     """Nobody knows when it came; after a minute it counts as new, so that a purge doesn't eat for ever."""
     envelope = {
