@@ -18,8 +18,8 @@ from runtime import scripts
 from scheduler import shards
 from scheduler.decree import Decree
 
-#: Rows of one call: about two milliseconds of the server's time.
-ROWS = 200
+#: Rows of one call: a few milliseconds of the server's time.
+ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
