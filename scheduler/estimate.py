@@ -207,8 +207,11 @@ def _wait(f: Figures, class_: MessageClass, place: float) -> tuple[float, float]
     others = round(sum(one.comes for one in strict), 3)
     begins_s = max(0, f.rests_until_us - f.now_us, f.until_us - f.now_us if f.may_leave < 1 else 0) / _US
     begins_s = max(begins_s, f.debt_s)
-    seconds = total = 0.0
+    seconds, total, before = 0.0, 0.0, -1.0
     for _ in range(_ROUNDS):  # what comes in meanwhile makes it longer
+        if total == before:
+            break
+        before = total
         total = place + sum(one.waiting for one in strict) + _due_within(f, seconds)
         total += sum(_shared(one, lane, place, seconds) for one in f.lanes if one is not lane)
         seconds = begins_s + lane.outflow.seconds(total - max(1, f.may_leave), others=others)

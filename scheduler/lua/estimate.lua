@@ -45,7 +45,7 @@ end
 local marks, said = marks_of(KEYS[20], KEYS[21], now), { 0, 0, '' }
 for i, class in ipairs(classes(ARGV[11], a)) do
   local held = closed(marks, class.step, {})
-  waiting[i] = rows_waiting(i, class.step)
+  waiting[i] = flow.waiting(i, class.step)
   moving[i] = redis.call('LLEN', KEYS[own + i])
   rules[3 * i - 2], rules[3 * i - 1], rules[3 * i] = class.share, class.weight or 0, held and 1 or 0
   if i == asked then
@@ -72,4 +72,4 @@ for k = 1, f and 2 or 0 do
     streams[#streams + 1] = int(part)
   end
 end
-return { now, flat, waiting, moving, rules, due, streams, outflow(KEYS[7]), said }
+return { now, flat, waiting, moving, rules, due, streams, flow.of(KEYS[7]), said }

@@ -61,7 +61,7 @@ local function grant(t, m, wait, now)
   end
   trim(t)
   if t.taken > 0 then
-    flowed(KEYS[7], t, m, wait[2] ~= 'empty', now)
+    flow.note(KEYS[7], t, m, wait[2] ~= 'empty', now)
   end
   return { 'grant', now, deadline, t.taken, next_ask(t, wait, now), unpack(t.reply) }
 end
