@@ -29,9 +29,9 @@ local function drained()
   for _, json in ipairs(call('EXISTS', KEYS[2]) == 1 and call('HVALS', KEYS[2]) or {}) do
     local read, mark = pcall(cjson.decode, json)
     if read and type(mark) == 'table' and mark.what == 'drain' and (mark.class or ARGV[3]) == ARGV[3]
-      and (not mark.until_ms or mark.until_ms > tonumber(now_ms)) then
-      return 'DRAINED ' .. (mark.class or 'the number') .. ' takes no more messages: '
-        .. (mark.reason or 'no reason was given'):gsub('%c', ' ') .. ' (' .. tostring(mark.by):gsub('%c', ' ') .. ')'
+      and (mark.until_ms == nil or type(mark.until_ms) == 'number' and mark.until_ms > tonumber(now_ms)) then
+      return 'DRAINED ' .. tostring(mark.class or 'the number') .. ' takes no more messages: '
+        .. tostring(mark.reason or 'no reason was given'):gsub('%c', ' ') .. ' (' .. tostring(mark.by):gsub('%c', ' ') .. ')'
     end
   end
 end

@@ -457,6 +457,24 @@ def test_what_is_held_moves_with_the_shards(stage: Stage, before: int) -> None:
     assert all(ids == sorted(ids) for ids in found)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "7", "[]", "{}", "x", '{"what": "drop"}', '{"what": "drop", "at_ms": 1, "before_ms": 9e15}',
+        '{"what": "hold", "at_ms": null}', '{"what": "hold", "at_ms": 1, "until_ms": null, "step": "9"}',
+        '{"what": "drop", "at_ms": 1, "before_ms": "x", "ttl_s": 1}', '{"what": "drain", "at_ms": 1, "until_ms": "x"}',
+    ],
+)  # fmt: skip
+def test_a_mark_that_was_written_by_hand_and_can_not_be_is_passed_over(stage: Stage, text: str) -> None:
+    """It stops nobody: not a push, not a lease, not a begin, nor who lists marks."""
+    stage.redis.hset(keys.marks(NUMBER), "abc", text)
+    stage.push("a", class_="urgent")
+    assert stage.ids("L") == ["a"]
+    assert stage.begin("L") is Begun.BEGUN
+    marks.read(stage.redis, NUMBER, now_ms=stage.now_us // 1000)
+    assert history(stage.redis, NUMBER) == []
+
+
 def test_there_is_a_bound_of_marks(stage: Stage) -> None:
     """Each lease reads them all."""
     for i in range(200):

@@ -1,19 +1,33 @@
 -- What persons said of some of a number's messages: these work on nothing but their arguments.
 -- A mark is JSON in the hash `marks`, by its id: {what: hold|drop|drain, step, campaign, tag, to, before_ms, at_ms,
 -- until_ms, ttl_s, and who, from where and why}. A message that isn't on a lane is looked at when it comes to one.
+local marks_of, first_met
+do -- a script has 200 locals at the most: what only these need stays in here
+-- readable(text): the mark, or nil for what can't be one: it may have been written by hand.
+local function number_or_nil(value)
+  return value == nil or type(value) == 'number'
+end
+local function readable(text)
+  local read, mark = pcall(cjson.decode, text)
+  if not read or type(mark) ~= 'table' or type(mark.at_ms) ~= 'number' or not number_or_nil(mark.until_ms)
+    or not number_or_nil(mark.before_ms) then
+    return nil
+  end
+  return (mark.what ~= 'drop' or mark.before_ms and type(mark.ttl_s) == 'number') and mark or nil
+end
 
 -- marks_of(key, held, now): nil when nothing was said, or:
 -- {key, held, drop, hold (marks that meet some rows), shut (step -> its class is held whole), active (id -> hold), over
 -- (marks whose time has passed), ends (us: when the first hold or drop does, or nil), now_ms}
-local function marks_of(key, held, now)
+function marks_of(key, held, now)
   if redis.call('EXISTS', key, held) == 0 then
     return nil
   end
   local m = { key = key, held = held, drop = {}, hold = {}, shut = {}, active = {}, over = {}, now_ms = now / 1000 }
   local found = redis.call('HGETALL', key)
   for i = 1, #found, 2 do
-    local read, mark = pcall(cjson.decode, found[i + 1])
-    if read and type(mark) == 'table' then
+    local mark = readable(found[i + 1])
+    if mark then
       mark.id = found[i]
       local ends = mark.until_ms and mark.until_ms * 1000
       if ends and ends <= now then
@@ -66,10 +80,11 @@ local function meets(mark, row, m, record)
 end
 
 -- first_met(marks, row, m, record): the first of these marks that is about this row, or nil.
-local function first_met(marks, row, m, record)
+function first_met(marks, row, m, record)
   for _, mark in ipairs(marks) do
     if meets(mark, row, m, record) then
       return mark
     end
   end
+end
 end

@@ -1,4 +1,6 @@
 -- Marks that are over go, and the list of changes says so. This works on the KEYS of lease.lua.
+local unmark
+do -- a script has 200 locals at the most: what only these need stays in here
 local MOST_CHANGES = 1000
 
 -- older_left(): may something be left that was accepted before a drop was asked for? Looked at only when it is cheap to
@@ -9,7 +11,7 @@ local function older_left()
 end
 
 -- unmark(m): those whose time has passed, and drops that nothing is left for; the list keeps the last 1,000 changes.
-local function unmark(m)
+function unmark(m)
   local over = m and m.over or {}
   if m and #m.drop > 0 and not older_left() then
     for _, mark in ipairs(m.drop) do
@@ -26,4 +28,5 @@ local function unmark(m)
     redis.call('LPUSH', KEYS[22], cjson.encode(entry))
     redis.call('LTRIM', KEYS[22], 0, MOST_CHANGES - 1)
   end
+end
 end
