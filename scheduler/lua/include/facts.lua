@@ -1,9 +1,11 @@
 -- facts(raw, shape_fields): what a lease must know of an envelope from its lane; an error only when it has no readable id.
 -- {id, to, members (of the group it goes to, or nil), kwargs, shape, step (of its class kwarg), body (JSON text), not_before (us), expires (us), refused (why, or nil)}
+local given, facts
+do -- a script has 200 locals at the most: what only these need stays in here
 local STEP_OF_CLASS = { urgent = '0', high = '3', normal = '6', bulk = '9' }
 -- Of a group when nobody says, and at most.
 local USUAL_MEMBERS, MOST_MEMBERS = 256, 1024
-local function given(value)
+function given(value)
   return value ~= nil and value ~= cjson.null
 end
 local function refusal(headers, body)
@@ -53,7 +55,7 @@ local function what(row, headers, text, shape_fields)
     time_of(row, 'expires_at', kwargs.expires_at, math.huge))
 end
 local PLAIN_HEADERS = { task = 'worker.send' }
-local function facts(raw, shape_fields)
+function facts(raw, shape_fields)
   local id, text = plain(raw)
   local headers, envelope = PLAIN_HEADERS, nil
   if not id then
@@ -77,4 +79,5 @@ local function facts(raw, shape_fields)
     row.refused = 'body: not readable'
   end
   return row
+end
 end
