@@ -229,10 +229,14 @@ def _mark(mark_id: str, said: Mapping[str, Any], rows: int) -> Mark:
         where=str(said.get("from", "")),
         reason=str(said.get("reason", "")),
         at_ms=int(said["at_ms"]),
-        until_ms=said.get("until_ms"),
-        before_ms=said.get("before_ms"),
+        until_ms=_whole(said.get("until_ms")),
+        before_ms=_whole(said.get("before_ms")),
         rows=rows,
     )
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _text(value: bytes | str) -> str:
