@@ -138,9 +138,9 @@ class Estimated(Headway):
         ]
 
 
-def situations(seconds: int) -> Iterator[tuple[str, Scene, Load]]:
+def situations(seconds: int, seed: int = 7) -> Iterator[tuple[str, Scene, Load]]:
     """Yield name, number and load. Loads are about what the number can send, so that there is a queue all the while."""
-    plain = Scene(receipts="none", seconds=seconds, seed=7)
+    plain = Scene(receipts="none", seconds=seconds, seed=seed)
     full = replace(plain, receipts="both", inbound="steady")
     for tps in (10, 80):
         k = tps / 10
@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=int, default=300, help="of each situation, after the first (default %(default)s)"
     )
+    parser.add_argument("--seed", type=int, default=7, help="of people and apps (default %(default)s)")
     parser.add_argument("--only", default="", help="situations whose name has this in it")
     parser.add_argument("--classes", action="store_true", help="a line for each class, too")
     options = parser.parse_args()
@@ -185,7 +186,7 @@ def main() -> None:
     print("| situation | messages | waited, median s | off, median s | mean | most | within 10 % or 2 s |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with running() as headway:
-        for name, scene, load in situations(WARM_S + options.seconds):
+        for name, scene, load in situations(WARM_S + options.seconds, options.seed):
             if options.only not in name:
                 continue
             client = headway(scene, 0.0)._client  # noqa: SLF001  the bench's own server
