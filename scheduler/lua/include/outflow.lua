@@ -3,7 +3,7 @@
 -- at (us), busy (1: rows were left waiting then), weight (ppm: what the next but one rests on), TPS (thousandths, when it
 -- was measured), all (millionths of an event: what a second took of the allocation while rows waited, sends and what
 -- nobody can refuse); then for each class the rows that waited, and how many come a second (millionths).
--- A script has room for 200 names at its top: these are one.
+-- These work on the KEYS of lease.lua. A script has room for 200 names at its top: these are one.
 local flow = {}
 do
 local OUTFLOW_US, OUTFLOW_GAP, OUTFLOW_STEADY_S = 20000000, 10, 5
@@ -17,7 +17,7 @@ function flow.of(meter)
   return #o == 13 and o or { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 end
 
--- flow.waiting(i, step): the rows of a class that wait: on the lane, in line behind others, or due. On the KEYS of lease.lua.
+-- flow.waiting(i, step): the rows of a class that wait: on the lane, in line behind others, or due.
 function flow.waiting(i, step)
   return redis.call('LLEN', KEYS[i]) + redis.call('LLEN', KEYS[26] .. ':' .. step)
     + redis.call('ZLEXCOUNT', KEYS[25], '[' .. step .. ':', '(' .. step .. ';')
