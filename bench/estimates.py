@@ -196,7 +196,7 @@ def main() -> None:
             print(line(name, probes), flush=True)
             for class_ in MessageClass if options.classes else ():
                 print(line(f"… {class_.value}", [probe for probe in probes if probe.class_ == class_.value]))
-            if sum(probe.near for probe in probes) < WANTED * len(probes):
+            if not probes or sum(probe.near for probe in probes) < WANTED * len(probes):
                 missed.append(name)
     if missed:
         sys.exit(f"bench: estimates are off in: {'; '.join(missed)}")
