@@ -125,7 +125,7 @@ class Rooms(Foresight):
             until = now + math.ceil((m.behind - (a.events - 1) * EVENT_UE) * 1000 / a.tps_milli)
             return Room(0, until, Because.DEBT, interval)
         if rule.paced and self.recently and self.queued(m, a) > (BRAKE_BATCH if m.quota else BRAKE):
-            return Room(0, now + BRAKE_US, Because.DEBT, interval)
+            return Room(0, now + int(BRAKE_US), Because.DEBT, interval)
         if rule.paced:
             by_pace = math.floor((now + SLACK_US - m.pace_at) / interval) + 1
             if by_pace < 1:
