@@ -89,6 +89,8 @@ class Lease:
     #: The quota's limit as it was, and the logs that have its request.
     limit: int = 0
     logs: list[dict[str, int]] = field(default_factory=list)
+    #: When the first of its rows expires (us), as it was leased.
+    expires: float = math.inf
     #: Of its rows that are ahead of others.
     places: dict[str, str] = field(default_factory=dict)
 

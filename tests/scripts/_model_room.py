@@ -41,7 +41,7 @@ class Room:
     """What `room` answers: how many fit, or until when to wait and why. `interval`: from one paced row to the next."""
 
     fits: int
-    until: int
+    until: float
     because: Because
     interval: float
     by_floor: bool = False

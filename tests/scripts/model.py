@@ -108,7 +108,7 @@ class Model(Rooms, Deferral, Order):
         self, rule: ClassRule, t: Taking, now: int, a: Allocation, m: Measured
     ) -> tuple[float, Because] | None:
         room = self.room(rule, now, a, m)
-        taken, is_open = self._class(rule, room, t, now, a, m)
+        taken, is_open = self._class(rule, room, t, a, m)
         if is_open:
             return None
         if taken:
@@ -119,7 +119,7 @@ class Model(Rooms, Deferral, Order):
 
     def _shared(self, rules: list[ClassRule], t: Taking, now: int, a: Allocation, m: Measured) -> tuple[float, Because]:
         s = self.shares.read(now, a.window_us)
-        opens, parts = self._sized_up(rules, s, t, now, a, m)
+        opens, parts = self._sized_up(rules, s, t, a, m)
         if opens:
             opens.rows, opens.at = 1, opens.at + opens.stride
         most = self.rules.max_rows - len(t.rows)
@@ -142,7 +142,7 @@ class Model(Rooms, Deferral, Order):
             room = self.room(part.rule, now, a, m)
             by_floor = part.room.by_floor or room.by_floor
             room = replace(room, fits=min(room.fits, part.rows), interval=slowest, by_floor=by_floor)
-            taken, _ = self._class(part.rule, room, t, now, a, m)
+            taken, _ = self._class(part.rule, room, t, a, m)
             part.pass_ += taken * part.stride
             s.held = 0 if s.held == part.step else s.held
         if t.taken > before:
@@ -151,9 +151,9 @@ class Model(Rooms, Deferral, Order):
         return self._soonest(parts, t, now, a, m)
 
     def _sized_up(
-        self, rules: list[ClassRule], s: Shares, t: Taking, now: int, a: Allocation, m: Measured
+        self, rules: list[ClassRule], s: Shares, t: Taking, a: Allocation, m: Measured
     ) -> tuple[Part | None, list[Part]]:
-        q, opens = m.quota, None
+        now, q, opens = m.now, m.quota, None
         share = q.share if q else None
         parts = []
         for rule in rules:
@@ -188,8 +188,8 @@ class Model(Rooms, Deferral, Order):
         first = min(rooms, key=lambda room: room.until)
         return first.until, first.because
 
-    def _class(self, rule: ClassRule, room: Room, t: Taking, now: int, a: Allocation, m: Measured) -> tuple[int, bool]:
-        before = t.taken
+    def _class(self, rule: ClassRule, room: Room, t: Taking, a: Allocation, m: Measured) -> tuple[int, bool]:
+        before, now = t.taken, m.now
         groups_until = self.groups_wait(m, a) if rule.paced else 0
         is_open = self._take(rule.class_.priority, t, room.fits, groups_until, now)
         taken = t.taken - before
@@ -288,18 +288,20 @@ class Model(Rooms, Deferral, Order):
         t.rows.append(LeasedRow(item.id, step, verdict, item.shown()))
         t.held.append((step, item))
 
-    def _next_ask(self, t: Taking, wait: tuple[int, Because], holder: str, now: int) -> int:
+    def _next_ask(self, t: Taking, wait: tuple[float, Because], holder: str, now: int) -> int:
         if t.moved:
             return now
         due = math.floor(min(self.deferred.values(), default=0)) * 1000
-        until = due if now < due < wait[0] or wait[0] == 0 else wait[0]
+        until = int(due if now < due < wait[0] or wait[0] == 0 else wait[0])
         return self.wait_turn(holder, until, now) if until > now else until
 
-    def _grant(self, lease_id: str, holder: str, t: Taking, m: Measured, wait: tuple[int, Because]) -> Grant:
+    def _grant(self, lease_id: str, holder: str, t: Taking, m: Measured, wait: tuple[float, Because]) -> Grant:
         now = m.now
         deadline = now + self.rules.lease_ttl_us
         rows = [(row.id, int(row.verdict == "send")) for row in t.rows]
         lease = self.leases[lease_id] = Lease(lease_id, holder, now, t.taken, rows, deadline, places=t.places)
+        sent = {row.id for row in t.rows if row.verdict == "send"}
+        lease.expires = min((item.expires for _, item in t.held if item.id in sent), default=math.inf)
         self.leased.update({item.id: (step, item) for step, item in t.held})
         if t.taken:
             if m.quota:
@@ -326,7 +328,7 @@ class Model(Rooms, Deferral, Order):
         total, what = self.spent(now, a), f"{lease.id}:{lease.charged}"
         problem = Begun.PAUSED if self.number.paused else None
         recalled = any(id_ in self.number.cancelled for id_, _ in lease.rows)
-        recalled = recalled or any(self.leased[id_][1].expires <= now for id_, charged in lease.rows if charged)
+        recalled = recalled or lease.expires <= now
         if problem is None and (a.rests_until or recalled or not self.begin_request(lease, now)):
             problem = Begun.STALE
         if problem is None and lease.charged:

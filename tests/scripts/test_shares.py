@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ def parts(left: Counter[str]) -> dict[str, float]:
     return {class_: 100 * left[class_] / whole for class_ in USUAL}
 
 
-def near(left: Counter[str], expected: dict[str, float], points: float = 3) -> bool:
+def near(left: Counter[str], expected: Mapping[str, float], points: float = 3) -> bool:
     """Whether each class had its part, within so many points."""
     found = parts(left)
     return all(abs(found[class_] - expected.get(class_, 0)) <= points for class_ in USUAL)
