@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench._noop import NoopProvider
-from bench._numbers_notes import FAILING, Notes
+from bench._pool_notes import FAILING, Notes
 from providers.base import Row
 from providers.outcomes import Outcome, Verdict
 from worker.app import app, lifecycle

@@ -1,7 +1,7 @@
 // The peer of many numbers: BullMQ with a queue, a worker and a limiter for each, all in one process.
 //
-//   node _bullmq_numbers.mjs add  --port 6400 --queues 1000 --each 100
-//   node _bullmq_numbers.mjs work --port 6400 --queues 1000 --from 0 --to 500 --rate 10
+//   node _bullmq_pool.mjs add  --port 6400 --queues 1000 --each 100
+//   node _bullmq_pool.mjs work --port 6400 --queues 1000 --from 0 --to 500 --rate 10
 //
 // A job does nothing but count itself; each process writes its count to the server once a second, and
 // says that it is ready by INCR bench:ready. Each worker has a blocking connection: BullMQ has it no other way.

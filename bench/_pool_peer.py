@@ -14,10 +14,10 @@ import redis
 
 from bench._ground import ROOT, process, server, wait_until_ready
 from bench._meter_cpu import cpu_s
-from bench._numbers_figures import Idle, Rate
 from bench._peers import install_bullmq, peers_ready
+from bench._pool_figures import Idle, Rate
 
-SCRIPT = str(ROOT / "bench" / "_bullmq_numbers.mjs")
+SCRIPT = str(ROOT / "bench" / "_bullmq_pool.mjs")
 PROCESSES, SETTLE_IN_S = 2, 4.0
 
 

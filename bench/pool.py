@@ -13,26 +13,7 @@ doubles from 1 to 5,000 numbers; 98 % of all TPS is used; each process of an idl
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
-from pathlib import Path
+from bench._pool_parts import main
 
-
-def stand_aside() -> None:
-    """Give who imports `numbers` the standard library's: another bench runs as a script, and its folder comes first."""
-    file = Path(os.__file__).parent / "numbers.py"
-    spec = importlib.util.spec_from_file_location("numbers", file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"no module at {file}")
-    sys.modules["numbers"] = own = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(own)
-
-
-if __name__ == "numbers":
-    stand_aside()
-elif __name__ == "__main__":
-    sys.path.pop(0)
-    from bench._numbers_parts import main
-
+if __name__ == "__main__":
     main(__doc__ or "")

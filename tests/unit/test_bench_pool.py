@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench._numbers_figures import (
+from bench._pool_figures import (
     Idle,
     Rate,
     Waits,

@@ -14,7 +14,7 @@ import redis
 
 from bench._ground import TEXT, celery_worker, process, server, wait_until_ready
 from bench._meter_cpu import cpu_s
-from bench._numbers_notes import FAILING, FOLDER, Note, noted, probe
+from bench._pool_notes import FAILING, FOLDER, Note, noted, probe
 from headway import Client, Message, keys
 
 TPS = 10
@@ -90,7 +90,7 @@ def house(
         }  # fmt: skip
         (notes / "left").mkdir()
         settings[FOLDER] = str(notes / "left")
-        command = celery_worker("bench._numbers_noop", "-P", "threads", "-c", "8")
+        command = celery_worker("bench._pool_noop", "-P", "threads", "-c", "8")
         started = [
             stack.enter_context(process("a worker", command, environ=settings, grace_s=30)).pid for _ in range(workers)
         ]

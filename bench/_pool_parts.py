@@ -1,4 +1,4 @@
-"""What are the parts of the bench of many numbers? `bench/numbers.py` says what they measure."""
+"""What are the parts of the bench of many numbers? `bench/pool.py` says what they measure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from bench._numbers_figures import (
+from bench._pool_figures import (
     Idle,
     Rate,
     Waits,
@@ -18,8 +18,8 @@ from bench._numbers_figures import (
     idle_problems,
     waits,
 )
-from bench._numbers_house import TPS, House, house, numbers_of
-from bench._numbers_peer import peer_busy, peer_idle
+from bench._pool_house import TPS, House, house, numbers_of
+from bench._pool_peer import peer_busy, peer_idle
 from headway import Client, Message
 from scheduler import control
 
