@@ -147,8 +147,9 @@ class HeadwaySide(_Base):
         said = [f"{self.house.orphans} pools lived on without their worker"] if self.house.orphans else []
         said += [f"{name} ended though nobody killed it" for name in self.house.fell]
         for number in NUMBERS:
-            names = (keys.leases(number), keys.leased(number), keys.heads(number), keys.lines(number), *keys.lanes(number))
-            sizes = [(name, self._size(name)) for name in (*names, keys.deferred(number), keys.deadlines(number))]
+            ways = (keys.heads, keys.lines, keys.leases, keys.leased, keys.deferred, keys.deadlines)
+            names = (*keys.lanes(number), *(way(number) for way in ways))
+            sizes = [(name, self._size(name)) for name in names]
             said += [f"{size} left in {name!r}" for name, size in sizes if size]
             if undecided := self._client.zcount(keys.uncertain(number), 0, "+inf"):
                 said.append(f"{undecided} uncertain of {number} that nobody decided about")
