@@ -40,7 +40,10 @@ def _age(_: click.Context, __: click.Parameter, value: str) -> timedelta | None:
     return duration(value, "--older-than") if value else None
 
 
-_class_option = click.option("--class", "class_", type=click.Choice([*MessageClass]), help="Of this class only.")
+# Values, not members: click shows and takes an enum's names, which are in capitals.
+_class_option = click.option(
+    "--class", "class_", type=click.Choice([class_.value for class_ in MessageClass]), help="Of this class only."
+)
 
 
 def _selecting(command: F) -> F:

@@ -40,6 +40,18 @@ def test_a_dry_run_shows_and_changes_nothing(run: Any, redis: redis_py.Redis) ->
     assert everything(redis) == before
 
 
+@pytest.mark.parametrize("class_", ["urgent", "high", "normal", "bulk"])
+def test_a_class_is_named_as_everywhere_else(run: Any, redis: redis_py.Redis, class_: str) -> None:
+    """In small letters, and what is held is that class alone."""
+    Client(redis).push_many(NUMBER, [{"to": TO, "text": "x", "class": name} for name in ("urgent", "bulk", class_)])
+    for verb in ("pause", "resume", "purge", "drain"):
+        shown = run(verb, NUMBER, "--class", class_, "--dry-run", "--json")
+        assert json.loads(shown.stdout)["selection"] == {"class": class_}
+    assert "held" in run("pause", NUMBER, "--class", class_, *WHY).stdout
+    (mark,) = json.loads(run("marks", NUMBER, "--json").stdout)
+    assert mark["selection"] == {"class": class_}
+
+
 def test_a_purge_asks_first(run: Any, redis: redis_py.Redis) -> None:
     """Where nobody can answer, --yes must be said; the reason, always."""
     ids = Client(redis).push_many(NUMBER, [{"to": f"39333000{i:04}", "text": "x"} for i in range(3)])
