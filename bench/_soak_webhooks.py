@@ -155,7 +155,7 @@ def _wrong(client: redis.Redis, made: Lap, before: dict[str, Counter[str]], app:
     if not app.refused:
         said.append("the app refused nothing, so nothing was repeated to it")
     claims = client.mget([keys.forwarded(FORWARDED, f"in:{unique}") for unique in made.inbound])
-    held = sum(value is None or not bytes(value).startswith(b"done:") for value in claims)
+    held = sum(not isinstance(value, bytes) or not value.startswith(b"done:") for value in claims)
     turns = sum(1 for _ in client.scan_iter(keys.turns(FORWARDED, "*"), count=5000))
     kept = int(client.hlen(keys.outbox(FORWARDED)))
     if held or turns or kept:

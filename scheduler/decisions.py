@@ -36,7 +36,10 @@ class Because(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LeasedRow:
-    """One message of a lease. `verdict`: `send`, `expired`, `capped: <cap>` or `refused: <why>`; `body`: Celery's JSON body, as text."""
+    """One message of a lease.
+
+    `verdict`: `send`, `expired`, `capped: <cap>` or `refused: <why>`; `body`: Celery's JSON body, as text.
+    """
 
     id: str
     step: int
