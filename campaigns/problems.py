@@ -69,7 +69,7 @@ class BadRows(CampaignError):
         bad = len({problem.row for problem in problems})
         super().__init__(
             f"{file}: {bad:,} of {rows:,} rows can't be sent, so nothing was enqueued: correct them, or leave them out "
-            "(skip bad rows)"
+            "(--skip-bad, over HTTP skip_bad)"
         )
 
     @property

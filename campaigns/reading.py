@@ -16,7 +16,7 @@ from campaigns.problems import BadColumns, Problem
 from campaigns.recipe import AS_JSON, FIELDS, Recipe
 from campaigns.tables import Record, Table, shown
 from campaigns.templates import BadTemplate, template
-from headway.message import CONTENT
+from headway.message import CONTENT, EXPIRES_IN
 from runtime.parsing import did_you_mean
 
 #: What a decoder writes for bytes that it could not read.
@@ -50,6 +50,9 @@ class RowReader:
             self._place(column, name)
         if self._sources.keys().isdisjoint(CONTENT):
             self._problems.append(f"nothing says what to send: give a text, or a column text; there is {self._names()}")
+        if self._table.places.get(EXPIRES_IN) not in {None, *self._used}:
+            # Left out in silence it would let stale messages leave. A span has no fixed end in what is made again.
+            self._problems.append("a campaign takes no expires_in: write a time with its zone into a column expires_at")
         if self._problems:
             raise BadColumns(self._problems, file=table.file)
 

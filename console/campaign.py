@@ -52,7 +52,7 @@ class Pairs(click.ParamType[tuple[str, str], str]):
         return name.strip(), rest
 
 
-@click.group()
+@click.group(short_help="Send one file to many, watch it, stop it.")
 def campaign() -> None:
     """Send one file to many: check it, see what it costs, send it, watch it, stop it."""
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -169,11 +169,14 @@ def _print_list(found: list[Campaign], next_: str) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("id", "name", "number", "state", "messages", "made", "by"):
-        table.add_column(name)
+        # An id is there to be copied, whole, also where 80 columns are too few; names and people can fold.
+        folds = name in {"name", "by"}
+        justify: Literal["left", "right"] = "right" if name == "messages" else "left"
+        table.add_column(name, no_wrap=not folds, overflow="fold", justify=justify, min_width=5 if folds else None)
     for one in found:
         cells = (one.id, one.name, one.number, one.state.value, f"{one.rows - one.suppressed:,}")
         # Text, not markup: a stranger wrote it.
-        table.add_row(*(Text(cell) for cell in (*cells, output.moment(one.at_ms), one.by)))
+        table.add_row(*(Text(cell) for cell in (*cells, output.moment(one.at_ms)[5:16], one.by)))
     console = output.terminal()
     console.print(table)
     if next_:

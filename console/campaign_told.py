@@ -35,7 +35,9 @@ def tell_dry(made: Plan, suppressed: int, cost: Cost, *, preview: int, as_json: 
         for name, value in message.items():
             click.echo(f"    {name}: {value}")
     _print_left_out(made, suppressed)
-    click.echo(f"{len(made.rows) - suppressed:,} messages would be sent{_time(cost)}. Nothing was enqueued.")
+    click.echo(
+        f"{output.count(len(made.rows) - suppressed, 'message')} would be sent{_time(cost)}. Nothing was enqueued."
+    )
 
 
 def _time(cost: Cost) -> str:
@@ -68,8 +70,11 @@ def tell(outcome: Outcome, *, as_json: bool) -> None:
         )
         return
     _print_left_out(made, found.suppressed)
-    classes = ", ".join(f"{count:,} {class_}" for class_, count in made.by_class.items())
-    click.echo(f"Campaign {found.id}: {found.queued:,} messages of {found.number} are on their lanes ({classes}).")
+    # Nobody counts of which class those are who are suppressed; with one class it is that one.
+    whole = not found.suppressed
+    classes = ", ".join(f"{rows:,} {class_}" if whole else class_ for class_, rows in made.by_class.items())
+    queued = output.count(found.queued, "message")
+    click.echo(f"Campaign {found.id}: {queued} of {found.number} enqueued ({classes}).")
     click.echo(f"To watch it: headway campaign watch {found.id}")
 
 
@@ -95,7 +100,8 @@ def _print_left_out(made: Plan, suppressed: int) -> None:
     if len(made.duplicates) > SHOWN:
         click.echo(f"… and {len(made.duplicates) - SHOWN:,} more that are there twice", err=True)
     if suppressed:
-        click.echo(f"{suppressed:,} recipients are suppressed and left out.", err=True)
+        is_ = "is" if suppressed == 1 else "are"
+        click.echo(f"{output.count(suppressed, 'recipient')} {is_} suppressed and left out.", err=True)
 
 
 def tell_bad(outcome: Outcome, table: Table, to: Path | None, *, as_json: bool) -> None:
@@ -107,7 +113,8 @@ def tell_bad(outcome: Outcome, table: Table, to: Path | None, *, as_json: bool) 
         count = bad_rows.write(table, outcome.plan, file)
     if not as_json:
         print_bad(outcome.plan.bad, len(outcome.plan.bad), file=table.file, word=table.word)
-    click.echo(f"{count:,} bad rows are left out, and stand in {path}.", err=True)
+    are = "is left out, and stands" if count == 1 else "are left out, and stand"
+    click.echo(f"{output.count(count, 'bad row')} {are} in {path}.", err=True)
 
 
 def print_bad(bad: Sequence[Problem], found: int, *, file: str, word: str) -> None:

@@ -180,6 +180,9 @@ def marks(*, number: str, as_json: bool) -> None:
     with opened(read_settings()) as door:
         require_known(door, number)
         found = standing.read(door.client, number)
+        paused = not as_json and settings_of.read(door.client, number).paused
+    if paused:  # a setting of the number, and no mark; who looks here wants to know why nothing leaves
+        click.echo(f"{number} is paused as a whole: `headway explain {number}` says by whom and until when")
     if as_json:
         output.print_json([mark.as_json() for mark in found])
     else:

@@ -131,7 +131,7 @@ def dead() -> None:
     """See what was given up, have it tried again, or let it go."""
 
 
-@click.group()
+@click.group(short_help="Decide about messages that may have been sent.")
 def uncertain() -> None:
     """See which messages may have been sent, and decide about those that are held."""
 

@@ -29,7 +29,7 @@ class NoEntry(HeadwayError):
         super().__init__(f"there is no entry {entry_id}: the app took it, or somebody discarded it")
 
 
-@click.group()
+@click.group(short_help="See and end what is kept for the app.")
 def outbox() -> None:
     """See what is kept for the app (HEADWAY_FORWARD_URL), have it tried again, or throw it away."""
 

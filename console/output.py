@@ -41,6 +41,11 @@ def bar(part: float, whole: float, *, width: int) -> str:
     return "█" * full + (_EIGHTHS[rest - 1] if rest else "")
 
 
+def count(number: int, of: str) -> str:
+    """Return how many there are of something whose plural ends in s: 1 row, 1,200 rows."""
+    return f"{number:,} {of}{'' if number == 1 else 's'}"
+
+
 def passed_over(bad: Ignored) -> str:
     """Say that a value which was written by hand can't be, and what holds instead."""
     instead = f"{bad.holds}, the last good one, holds" if bad.holds is not None else "the environment's holds"

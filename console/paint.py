@@ -27,7 +27,7 @@ def numbers(console: Console, found: Sequence[NumberFigures]) -> None:
     # One scale for all, so that bars of two numbers can be compared.
     most = max((rows for one in found for rows in one.waiting.values()), default=0)
     for one in found:
-        console.print(_in_full(one, most=most, width=max(10, min(40, console.width - 40))))
+        console.print(_in_full(one, most=most, width=max(10, min(40, console.width - 50))))
 
 
 def _in_full(one: NumberFigures, *, most: int, width: int) -> Table:
@@ -123,7 +123,12 @@ def settings(console: Console, rows: Sequence[Mapping[str, str]], notes: Sequenc
             table.add_row(Text(number, "bold"))
         source = "" if row["source"] == row["variable"] else row["source"]
         style = "dim" if row["source"] == "default" else ""
-        table.add_row(row["variable"], escape(row["value"]), escape(source or "environment"), style=style)
+        table.add_row(
+            row["variable"],
+            escape(row["value"]),
+            escape(source.removeprefix("default, ") or "environment"),
+            style=style,
+        )
     console.print(table)
     for note in notes:
         console.print(Text.assemble(("note ", "yellow"), note))

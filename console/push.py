@@ -194,10 +194,11 @@ def _print(found: Recipients, *, number: str, skipping: bool, enqueued: bool) ->
         click.echo(f"Columns that are no field of a message are ignored: {names}.", err=True)
     classes = ", ".join(f"{count:,} {class_}" for class_, count in _by_class(found).items())
     if enqueued:
-        left_out = f"; {len(found.bad):,} bad rows left out" if found.bad else ""
-        click.echo(f"Enqueued {len(found.rows):,} messages for {number}: {classes or 'none'}{left_out}.")
+        left_out = f"; {output.count(len(found.bad), 'bad row')} left out" if found.bad else ""
+        click.echo(f"Enqueued {output.count(len(found.rows), 'message')} for {number}: {classes or 'none'}{left_out}.")
     elif skipping or not found.bad:
-        click.echo(f"{len(found.rows):,} rows can be sent by {number}: {classes or 'none'}. Nothing was enqueued.")
+        good = output.count(len(found.rows), "row")
+        click.echo(f"{good} can be sent by {number}: {classes or 'none'}. Nothing was enqueued.")
 
 
 def _print_bad(bad: Sequence[BadRow]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from campaigns import csv_file
+from campaigns import csv_file, xlsx_file
 from campaigns.problems import UnreadableFile
 from headway.classes import MessageClass
 from headway.errors import InvalidMessage
@@ -57,6 +57,8 @@ def parse(content: bytes, *, class_: MessageClass = MessageClass.NORMAL) -> Reci
     """Read a file; `class_` is for rows that name none. Raises UnreadableFile, whose text says what to change."""
     if len(content) > MOST_BYTES:
         raise UnreadableFile(f"the file is larger than {MOST_BYTES // 1024 // 1024} MB: split it")
+    if xlsx_file.is_workbook(content):
+        raise UnreadableFile("this is a workbook: save it as CSV UTF-8, or send it with `headway campaign send`")
     records = csv_file.records(csv_file.decode(content))
     _, header = next(records, (0, []))
     columns = _columns(header)

@@ -106,7 +106,7 @@ def _say(changed: int, total: int, what: str, *, as_json: bool) -> None:
     if as_json:
         output.print_json({"changed": changed, "total": total})
     else:
-        click.echo(f"{changed:,} of them {'is' if changed == 1 else 'are'} {what}; {total:,} on it now")
+        click.echo(f"{changed:,} {what}; {output.count(total, 'recipient')} on it now")
 
 
 def _print(found: list[suppression.Suppressed], *, as_json: bool) -> None:

@@ -55,6 +55,8 @@ class Change:
     @property
     def what(self) -> str:
         """Say in a few words what was done."""
+        if self.verb == "set" and self.name == "campaign":
+            return f"campaign {self.after}"
         if self.verb == "set":
             return f"{self.name} {self.before or 'unset'} → {self.after or 'unset'}"
         if self.message:

@@ -76,7 +76,7 @@ def test_a_dry_run_shows_messages_and_cost(run: Any, redis: redis_py.Redis, gues
 def test_a_campaign_is_sent_once(run: Any, redis: redis_py.Redis, guests: Path) -> None:
     """The same command again says so and sends nothing; another name is another campaign."""
     result = send(run, guests)
-    assert "2 messages of 15555550100 are on their lanes (2 bulk)" in result.stdout
+    assert "2 messages of 15555550100 enqueued (2 bulk)" in result.stdout
     assert texts(redis) == ["Hi Ada!", "Hi you!"]
     assert "has this file and name already, and is running: nothing was enqueued" in send(run, guests).stderr
     told = json.loads(send(run, guests, "--name", "second", "--json").stdout)
@@ -92,7 +92,7 @@ def test_bad_rows_refuse_the_whole_or_are_left_out(run: Any, redis: redis_py.Red
     assert redis.keys("*") == []
     send(run, guests, "--dry-run", status=2)
     result = send(run, guests, "--skip-bad", "--bad-file", "bad.csv")
-    assert "1 bad rows are left out, and stand in bad.csv" in result.stderr
+    assert "1 bad row is left out, and stands in bad.csv" in result.stderr
     with Path("bad.csv").open(encoding="utf-8", newline="") as file:
         names, bad = csv.reader(file)
     assert names == ["Phone", "First name", "row", "problem"]
@@ -170,14 +170,34 @@ def test_what_cannot_be_is_one_sentence(run: Any, guests: Path, arguments: tuple
     assert said in send(run, guests, *arguments, status=2).stderr
 
 
+def test_a_column_that_would_be_left_out_in_silence_is_refused(run: Any, guests: Path) -> None:
+    """`expires_in`: without it stale messages would leave; as the place of a value it is a column like others."""
+    guests.write_text("Phone,First name,expires_in\n393331234567,Ada,60\n", encoding="utf-8")
+    assert "takes no expires_in: write a time" in send(run, guests, status=2).stderr
+    assert "1 message would be sent" in send(run, guests, "--dry-run", "--map", "span=expires_in").stdout
+
+
+def test_the_list_has_ids_to_copy_in_80_columns(
+    run: Any, redis: redis_py.Redis, guests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, on one line with the number and the state, however long the names are."""
+    monkeypatch.setenv("COLUMNS", "80")
+    made = json.loads(send(run, guests, "--name", "x" * 60, "--by", "ada" * 9, "--json").stdout)["campaign"]["id"]
+    lines = run("campaign", "list").stdout.splitlines()
+    assert any(line.startswith(f"{made}  xxxx") and "  15555550100  running " in line for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
 def test_the_list_of_who_wants_none(run: Any, redis: redis_py.Redis, guests: Path) -> None:
     """From the command line or a file; a campaign leaves them out and says how many."""
     Path("stop.txt").write_text("333 1234568\n\n", encoding="utf-8")
     added = run("suppression", "add", "--file", "stop.txt", "--country", "it", "--by", "ada", "--reason", "said stop")
-    assert "1 of them is new on the list; 1 on it now" in added.stdout
+    assert "1 new on the list; 1 recipient on it now" in added.stdout
     assert "393331234568" in run("suppression", "list").stdout
     assert json.loads(run("suppression", "list", "+393331234568", "--json").stdout)["reason"] == "said stop"
-    assert "1 recipients are suppressed and left out" in send(run, guests).stderr
+    sent = send(run, guests)
+    assert "1 recipient is suppressed and left out" in sent.stderr
+    assert "1 message of 15555550100 enqueued (bulk)" in sent.stdout
     assert texts(redis) == ["Hi Ada!"]
     assert json.loads(run("suppression", "remove", "393331234568", "--json").stdout) == {"changed": 1, "total": 0}
     for wrong in (("add",), ("add", "x"), ("add", "1", "--country", "zz"), ("add", "1", "--file", "stop.txt")):

@@ -159,7 +159,7 @@ def test_good_rows_can_be_enqueued_without_the_bad(run: Any, redis: redis_py.Red
     """--skip-bad enqueues the good rows and counts the others."""
     result = run(BAD, "--skip-bad")
     assert result.exit_code == 0
-    assert "Enqueued 1 messages for 15555550100: 1 normal; 2 bad rows left out." in result.stdout
+    assert "Enqueued 1 message for 15555550100: 1 normal; 2 bad rows left out." in result.stdout
     assert redis.llen(keys.lane(NUMBER, MessageClass.NORMAL)) == 1
 
 
@@ -223,3 +223,11 @@ def test_a_server_that_throws_messages_away_is_refused(run: Any, redis: redis_py
     assert result.exit_code == 2
     assert "maxmemory-policy" in result.stderr
     assert redis.dbsize() == 0
+
+
+def test_a_workbook_is_sent_elsewhere(run: Any) -> None:
+    """It says what it is and which command takes it, not that its bytes are no text."""
+    result = run(b"PK\x03\x04\x14\x00\xff\xfe")
+    assert result.exit_code == 2
+    assert "this is a workbook" in result.stderr
+    assert "headway campaign send" in result.stderr

@@ -80,6 +80,31 @@ def test_some_messages_are_held_and_go_on(run: Any, redis: redis_py.Redis) -> No
     assert "not held" in run("resume", NUMBER, "--campaign", "c").stderr
 
 
+def test_what_is_shown_fits_80_columns(run: Any, redis: redis_py.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids whole, to be copied, no line of lanes in two, and the audit log a line for what and one for who."""
+    monkeypatch.setenv("COLUMNS", "80")
+    messages = [{"to": f"39333000{i:04}", "text": "x", "class": "bulk"} for i in range(120)]
+    ids = Client(redis).push_many(NUMBER, messages)
+    told = run("purge", NUMBER, "--class", "bulk", "--dry-run").stdout
+    assert ids[0] in told
+    assert "campaign" not in told
+    assert "120 waiting" in run("numbers", NUMBER).stdout
+    run("pause", NUMBER, "--class", "bulk", "--until", "2h", "--by", "ada", *WHY)
+    what, who = run("audit", NUMBER).stdout.splitlines()[1:]
+    assert "  pause class bulk, until " in what
+    assert who.strip().startswith("by ada from ")
+    assert who.endswith(": a test")
+    assert max(map(len, (*told.splitlines(), what, who))) <= 80
+
+
+def test_a_paused_number_stands_beside_its_marks(run: Any, redis: redis_py.Redis) -> None:
+    """A pause of the whole number is no mark, and the reason why nothing leaves all the same."""
+    Client(redis).push(NUMBER, to=TO, text="x")
+    run("pause", NUMBER)
+    assert f"{NUMBER} is paused as a whole" in run("marks", NUMBER).stdout
+    assert json.loads(run("marks", NUMBER, "--json").stdout) == []
+
+
 def test_a_paused_number_shows_what_would_go(run: Any, redis: redis_py.Redis) -> None:
     """Before a person resumes it: how much, how old, and what of it has expired."""
     client = Client(redis)
