@@ -118,6 +118,7 @@ def swept(number: str) -> tuple[str, ...]:
         keys.deadlines(number),
         keys.due(number),
         keys.uncertain(number),
+        keys.held(number),
     )
 
 

@@ -1,9 +1,10 @@
 -- revoked(lease, now): did a person hold or drop one of its rows since it was leased? This works on the KEYS and ARGV of
--- begin.lua. What stood before, the lease has looked at: only newer marks are compared with its rows.
-local function newer(marks, lease)
-  local found = {}
+-- begin.lua. What stood before, the lease has looked at: only newer marks are compared with its rows; all of them when the
+-- lease is of the future: then the server's clock was set back.
+local function newer(marks, lease, now)
+  local found, at = {}, tonumber(lease.at)
   for _, mark in ipairs(marks) do
-    if (mark.at_ms + 1) * 1000 >= tonumber(lease.at) then
+    if (mark.at_ms + 1) * 1000 >= at or at > now then
       found[#found + 1] = mark
     end
   end
@@ -14,7 +15,7 @@ local function revoked(lease, now)
   if not m then
     return false
   end
-  local drop, hold = newer(m.drop, lease), newer(m.hold, lease)
+  local drop, hold = newer(m.drop, lease, now), newer(m.hold, lease, now)
   for _, entry in ipairs((next(m.shut) or #drop + #hold > 0) and rows_of(lease) or {}) do
     local raw = redis.call('HGET', KEYS[11], entry[1])
     local read, row = pcall(facts, raw, {})

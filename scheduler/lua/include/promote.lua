@@ -35,7 +35,8 @@ function promote(deferred, kept, due, lanes, now, all)
   local fronts = redis.call('HGETALL', due)
   for i = 1, #fronts, 2 do
     local step = fronts[i]
-    if all or tonumber(fronts[i + 1]) <= 0 then
+    -- A front that somebody else took off the lane, as `celery purge` does, is gone too.
+    if all or math.min(tonumber(fronts[i + 1]), redis.call('LLEN', lanes[step])) <= 0 then
       local ids = redis.call('RPOP', due .. ':' .. step, all and AT_ONCE or FRONT) or {}
       local held, raws = #ids > 0 and redis.call('HMGET', kept, unpack(ids)) or {}, {}
       for n = #ids, 1, -1 do

@@ -1,0 +1,74 @@
+"""Does anything stay for ever where no lease comes to it?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from headway import MessageClass, keys
+from scheduler import marks
+from scheduler.cancel import clear
+from scheduler.decree import Decree
+from scheduler.leases import Begun
+from scheduler.marks import Selection, What
+from tests.scripts.stage import NUMBER, RECORD_TTL_S, START_US, Stage
+
+
+def at(seconds: float) -> str:
+    """Return a time so long after the test's start."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=START_US, seconds=seconds)).isoformat()
+
+
+def decree(stage: Stage) -> Decree:
+    """Ada decides, at the stage's time."""
+    return Decree(by="ada", where="a desk", reason="a test", now_us=stage.now_us)
+
+
+def put(stage: Stage, what: What, selection: Selection) -> marks.Mark:
+    """Make a mark."""
+    return marks.put(stage.redis, NUMBER, what, selection, decree(stage), verb=what, record_ttl_s=RECORD_TTL_S)
+
+
+def test_a_sweep_sees_what_a_hold_gives_back(stage: Stage) -> None:
+    """The doorbell of the one who ended it was missed, or its time is over while no worker ran."""
+    stage.push("a", campaign="c")
+    mark = put(stage, What.HOLD, Selection(campaign="c"))
+    assert stage.drain() == []
+    assert marks.end(stage.redis, NUMBER, [mark], decree(stage), verb="resume")
+    assert stage.sweep() & 1
+    assert stage.drain() == ["a"]
+    assert not stage.sweep() & 1
+
+
+def test_due_messages_follow_after_those_before_them_were_dropped(stage: Stage) -> None:
+    """What stood at the front of the lane is gone without a lease: the next ones come all the same."""
+    stage.push(*(f"a{i}" for i in range(50)), campaign="c", send_at=at(5))
+    stage.push(*(f"b{i}" for i in range(20)), send_at=at(6))
+    assert stage.drain() == []
+    stage.later(ms=7000)
+    assert stage.ids() == ["a0"]
+    put(stage, What.DROP, Selection(campaign="c"))
+    assert sum(clear(stage.redis, NUMBER, now_us=stage.now_us)) == 49
+    stage.later(ms=2000)
+    assert stage.ids() == ["b0"]
+
+
+def test_due_messages_follow_after_a_purge_of_the_lane(stage: Stage) -> None:
+    """`celery purge` takes the front away; what is behind it isn't stuck."""
+    stage.push(*(f"a{i}" for i in range(70)), send_at=at(5))
+    assert stage.drain() == []
+    stage.later(ms=7000)
+    assert stage.ids() == ["a0"]
+    stage.redis.delete(keys.lane(NUMBER, MessageClass.NORMAL))
+    stage.later(ms=2000)
+    assert stage.ids() == ["a50"]
+
+
+def test_a_hold_reaches_what_was_leased_before_the_clock_went_back(stage: Stage) -> None:
+    """It seems older than the lease, but isn't."""
+    stage.push("a", to="19990000001")
+    stage.granted("L")
+    stage.later(ms=-600_000)
+    put(stage, What.HOLD, Selection(to="19990000001"))
+    stage.later(ms=50)
+    assert stage.begin("L") is Begun.STALE
+    assert stage.waiting("normal") == ["a"]
