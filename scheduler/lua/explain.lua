@@ -55,7 +55,8 @@ for i, class in ipairs(classes(ARGV[11], a)) do
   if fits >= 1 then
     ends, because = 0, ''
   end
-  local behind = redis.call('ZLEXCOUNT', KEYS[25], '[' .. class.step .. ':', '(' .. class.step .. ';')
-  reply[#reply + 1] = { redis.call('LLEN', KEYS[i]) + behind, fits, ends, because, int(class.interval) }
+  local waiting = redis.call('LLEN', KEYS[i]) + redis.call('LLEN', KEYS[26] .. ':' .. class.step)
+    + redis.call('ZLEXCOUNT', KEYS[25], '[' .. class.step .. ':', '(' .. class.step .. ';')
+  reply[#reply + 1] = { waiting, fits, ends, because, int(class.interval) }
 end
 return reply

@@ -15,12 +15,17 @@ local freed, rows_on = 0, {}
 
 -- on_lane(step, id): is it on its lane? Where more than DEEP rows wait nobody knows, and it counts as being there.
 local function on_lane(step, id)
-  local lane = o.lanes[step]
-  if not rows_on[step] then
-    rows_on[step] = redis.call('LLEN', lane) <= DEEP and table.concat(redis.call('LRANGE', lane, 0, -1), '\n') or ''
-    rows_on[step .. 'deep'] = redis.call('LLEN', lane) > DEEP
+  local on = rows_on[step]
+  if not on then
+    on = { deep = redis.call('LLEN', o.lanes[step]) > DEEP }
+    for _, raw in ipairs(on.deep and {} or redis.call('LRANGE', o.lanes[step], 0, -1)) do
+      for text in raw:gmatch('"id"%s*:%s*"([^"]*)"') do
+        on[text] = true
+      end
+    end
+    rows_on[step] = on
   end
-  return rows_on[step .. 'deep'] or rows_on[step]:find('"' .. id .. '"', 1, true) ~= nil
+  return on.deep or on[id]
 end
 
 -- alive(place, id): is it in a place from which it will leave, or be freed?

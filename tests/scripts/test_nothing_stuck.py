@@ -1,11 +1,11 @@
-"""Does anything stay for ever where no lease comes to it?"""
+"""Does anything stay for ever where no lease comes to it, and does a call grow with what stands there?"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 from headway import MessageClass, keys
-from scheduler import marks
+from scheduler import explain, marks
 from scheduler.cancel import clear
 from scheduler.decree import Decree
 from scheduler.leases import Begun
@@ -72,3 +72,30 @@ def test_a_hold_reaches_what_was_leased_before_the_clock_went_back(stage: Stage)
     stage.later(ms=50)
     assert stage.begin("L") is Begun.STALE
     assert stage.waiting("normal") == ["a"]
+
+
+def test_a_call_defers_without_looking_again_where_it_is_full(stage: Stage) -> None:
+    """100,000 that wait for one moment fill 25 milliseconds: that isn't found out anew for each row."""
+    first_ms = START_US // 1000 + 5000
+    stage.redis.zadd(keys.deferred(NUMBER), {f"m{i}": first_ms + i / 4096 for i in range(100_000)})
+    stage.push(*(f"b{i}" for i in range(250)), send_at=at(5))
+    before = _looks(stage)
+    stage.lease()
+    assert _looks(stage) - before <= 400
+    last = stage.redis.zrange(keys.deferred(NUMBER), -250, -1)
+    assert [id_.decode() for id_ in last] == [f"b{i}" for i in range(250)]
+
+
+def _looks(stage: Stage) -> int:
+    """How many ranges of sorted sets the server was asked for so far."""
+    return int(stage.redis.info("commandstats").get("cmdstat_zrange", {}).get("calls", 0))
+
+
+def test_explain_counts_what_is_due(stage: Stage) -> None:
+    """Though only the first of them stand on the lane."""
+    stage.push(*(f"a{i}" for i in range(70)), send_at=at(5))
+    assert stage.drain() == []
+    stage.later(ms=7000)
+    assert stage.ids() == ["a0"]
+    rooms = explain.standing(stage.run(explain.ask(stage.rules, now_us=stage.now_us))).rooms
+    assert [room.waiting for room in rooms] == [0, 0, 69, 0]

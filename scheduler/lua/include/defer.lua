@@ -4,9 +4,12 @@
 local defer
 do
 local SPREAD_MS, LEAST_MS = 1000, 2 ^ -12
+local full = {} -- time -> the first millisecond after it that this call hasn't found full: many wait for the same time
 function defer(deferred, id, at_us)
-  local at = math.ceil(at_us / 1000)
-  for ms = at, at + SPREAD_MS do
+  local wanted = math.ceil(at_us / 1000)
+  local at = wanted
+  for ms = full[wanted] or wanted, wanted + SPREAD_MS do
+    full[wanted] = ms
     local last = redis.call('ZRANGE', deferred, '(' .. int(ms + 1), int(ms), 'BYSCORE', 'REV', 'LIMIT', 0, 1, 'WITHSCORES')
     if not last[2] then
       at = ms
