@@ -163,7 +163,7 @@ FIELDS = {
     "backlog": 0, "backlog_at": 0, "pace_at": None, "uncontrolled_us": None, "floor_at": 0, "floor": 0,
     "in_second": 0, "in_count": 0, "in_mean": 0, "in_square": 0, "slot_at": None, "batch_at": None, "foreseen": 0,
     "send": 0, "inbound": 0, "delivered": 0, "read": 0, "line": 0,
-    "pass_3": 0, "pass_6": 0, "pass_9": 0, "shared_at": 0, "held": 0, "held_at": 0,
+    "pass_3": 0, "pass_6": 0, "pass_9": 0, "held_3": 0, "held_6": 0, "held_9": 0, "shared_at": 0,
 }  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def _model_meter(model: Model) -> dict[str, Any]:
         "in_second": flow.second, "in_count": flow.count, "in_mean": flow.mean, "in_square": flow.square,
         "slot_at": model.slot_at, "batch_at": model.batch_at, "foreseen": model.foreseen_events,
         "line": model.serial, **{f"pass_{step}": pass_ for step, pass_ in model.shares.pass_.items()},
-        "shared_at": model.shares.shared_at, "held": model.shares.held, "held_at": model.shares.held_at,
+        "shared_at": model.shares.shared_at, **{f"held_{step}": at for step, at in model.shares.held_at.items()},
         **model.totals, "turn": model.turn, "deputy": model.deputy,
         "window": model.total(), "window_in": model.total() - model.sends(),
     }  # fmt: skip

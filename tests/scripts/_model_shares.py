@@ -12,6 +12,7 @@ from tests.scripts._model_room import Room
 
 STRIDE = int(constant("shares.lua", "STRIDE"))
 HOLD_US = int(constant("shares.lua", "HOLD_US"))
+AGAIN_US = int(constant("shares.lua", "AGAIN_US"))
 FORGET_WINDOWS = int(constant("shares.lua", "FORGET_WINDOWS"))
 
 
@@ -26,6 +27,7 @@ class Part:
     waiting: int
     at: int = 0
     rows: int = 0
+    lost: bool = False
 
     @property
     def step(self) -> int:
@@ -38,21 +40,22 @@ class Shares:
 
     def __init__(self) -> None:
         self.pass_ = {3: 0, 6: 0, 9: 0}
-        self.shared_at = self.held = self.held_at = 0
+        self.held_at = {3: 0, 6: 0, 9: 0}
+        self.shared_at = 0
 
     def read(self, now: int, window_us: int) -> Shares:
         """Return it without what is old, for one lease."""
         found = copy.deepcopy(self)
         if not 0 <= now - self.shared_at <= FORGET_WINDOWS * window_us:
             found.pass_ = {3: 0, 6: 0, 9: 0}
-            found.held = 0
+            found.held_at = {3: 0, 6: 0, 9: 0}
         return found
 
     def write(self, parts: list[Part], now: int) -> None:
         """Write down where they stand."""
         for part in parts:
             self.pass_[part.step] = part.pass_
-        least = min(part.pass_ for part in parts)
+        least = min(part.pass_ for part in parts if not part.lost)
         self.pass_ = {step: max(0, pass_ - least) for step, pass_ in self.pass_.items()}
         self.shared_at = now
 
@@ -65,14 +68,11 @@ class Shares:
                 return None, False
         if not others:
             return None, False
-        if self.held != first.step or self.held_at > now:
-            self.held, self.held_at = first.step, now
-        elif self.held_at + HOLD_US <= now:
-            first.pass_ += first.stride
-            first.at += first.stride
-            self.held = 0
-            return None, True
-        return min(first.room.until, self.held_at + HOLD_US), False
+        if not now - AGAIN_US < self.held_at[first.step] <= now:
+            self.held_at[first.step] = now
+        lost_at = self.held_at[first.step] + HOLD_US
+        first.lost = lost_at <= now
+        return (None, True) if first.lost else (min(first.room.until, lost_at), False)
 
 
 def stride(weight: int) -> int:
@@ -83,7 +83,7 @@ def stride(weight: int) -> int:
 def allot(parts: list[Part], most: int, total: int) -> tuple[Part | None, int]:
     """Give out rows turn by turn; the one whose turn it is when no more fit."""
     while total < most:
-        waiting = [part for part in parts if part.rows < part.waiting]
+        waiting = [part for part in parts if part.rows < part.waiting and not part.lost]
         if not waiting:
             return None, total
         first = min(waiting, key=lambda part: part.at)

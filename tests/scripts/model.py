@@ -144,7 +144,7 @@ class Model(Rooms, Deferral, Order):
             room = replace(room, fits=min(room.fits, part.rows), interval=slowest, by_floor=by_floor)
             taken, _ = self._class(part.rule, room, t, a, m)
             part.pass_ += taken * part.stride
-            s.held = 0 if s.held == part.step else s.held
+            s.held_at[part.step] = 0 if taken else s.held_at[part.step]
         if t.taken > before:
             s.write(parts, now)
             self.shares = s

@@ -79,7 +79,7 @@ local function shared(t, m, found, lanes, now)
       class.interval = slowest -- as the most careful of those that share
       local _, taken = let_leave(t, m, class, lanes, now, math.min(fits, class.rows))
       class.pass = class.pass + taken * class.stride
-      s.held = s.held ~= class.step and s.held or nil
+      s.held_at[class.step] = taken > 0 and 0 or s.held_at[class.step]
     end
   end
   if t.taken > before then
