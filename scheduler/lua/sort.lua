@@ -30,7 +30,9 @@ end
 promote(KEYS[6], KEYS[7], KEYS[8], lanes_by_step(), now_us(ARGV[1]), true)
 local room, moved, steps = tonumber(ARGV[3]), 0, { '0', '3', '6', '9' }
 local o = { heads = KEYS[9], lines = KEYS[10], kept = KEYS[7], lanes = lanes_by_step() }
-let_loose(o, KEYS[11])
+if not let_loose(o, KEYS[11]) then
+  return { shards, 0, 1 }
+end
 -- Those of the unit's own time, one by one: who stood behind a head on its lane follows it.
 for class = 1, redis.call('EXISTS', KEYS[9]) * 4 do
   local raw = room > 0 and redis.call('RPOP', KEYS[class])

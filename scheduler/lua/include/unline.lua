@@ -28,7 +28,7 @@ local function last_of(o, place)
 end
 
 -- front_up(o, place): the first FRONT_UP of a line go to the head of their lane, in order; if more are left, the last of
--- these is their head.
+-- these is their head. Returns how many it looked at.
 local FRONT_UP = 200
 local function front_up(o, place)
   local most = FRONT_UP
@@ -47,22 +47,27 @@ local function front_up(o, place)
   else
     redis.call('HDEL', o.heads, place)
   end
+  return #members
 end
 
--- let_loose(o, leased): lines whose head is in flight, or to be tried again, or gone, wait for it no longer.
-local AT_ONCE_PLACES = 1000
+-- let_loose(o, leased): lines whose head is in flight, or to be tried again, or gone, wait for it no longer. False: after
+-- AT_ONCE_ROWS there are more to look at, and what is on the lanes may be newer than they.
+local AT_ONCE_PLACES, AT_ONCE_ROWS = 1000, 500
 local function let_loose(o, leased)
-  local after = ''
+  local after, rows = '', 0
   for _ = 1, redis.call('EXISTS', o.lines) * AT_ONCE_PLACES do
     local from = after == '' and '-' or '(' .. after .. '\11'
     local first = redis.call('ZRANGE', o.lines, from, '+', 'BYLEX', 'LIMIT', 0, 1)[1]
     if not first then
-      return
+      return true
+    elseif rows >= AT_ONCE_ROWS then
+      return false
     end
     after = first:match('^[^\n]*')
     local head = redis.call('HGET', o.heads, after)
     if not head or redis.call('HEXISTS', o.kept, head) == 1 or redis.call('HEXISTS', leased, head) == 1 then
-      front_up(o, after)
+      rows = rows + front_up(o, after)
     end
   end
+  return true
 end
