@@ -40,7 +40,8 @@ def list_(*, limit: int, after: str, as_json: bool) -> None:
       headway campaign list
     """
     with opened(read_settings()) as door:
-        found, next_ = store.page(door.client, most=limit, after=after)
+        listed, next_ = store.page(door.client, most=limit, after=after)
+        found = [progress.settled(door.client, one) for one in listed]
     if as_json:
         output.print_json({"campaigns": [one.as_json() for one in found], "after": next_})
         return

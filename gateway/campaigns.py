@@ -103,7 +103,7 @@ class CampaignEndpoints:
         if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= store.MOST):
             raise BadRequest(f"limit: must be a whole number from 1 to {store.MOST}")
         found, next_ = await self._parts.ask(
-            lambda client: _saying(lambda: store.page(client, most=int(limit), after=after[:64]))
+            lambda client: _saying(lambda: _listed(client, most=int(limit), after=after[:64]))
         )
         return json_response({"campaigns": [one.as_json() for one in found], "after": next_})
 
@@ -257,6 +257,11 @@ def _saying(work: Callable[[], T]) -> T:
         raise BadRequest(str(error), problems=error.problems) from None
     except (CampaignError, UnreadableFile, InvalidMessage, ControlError) as error:
         raise BadRequest(str(error)) from None
+
+
+def _listed(client: redis.Redis, *, most: int, after: str) -> tuple[list[Campaign], str]:
+    found, next_ = store.page(client, most=most, after=after)
+    return [progress.settled(client, one) for one in found], next_
 
 
 def _become(client: redis.Redis, campaign_id: str, verb: Verb, who: Who) -> Campaign:

@@ -120,6 +120,16 @@ def test_a_campaign_is_listed_shown_paused_and_ended(run: Any, redis: redis_py.R
     assert "no campaign '0123'" in run("campaign", "show", "0123").stderr
 
 
+def test_the_list_says_what_is_done_before_anybody_looked_closer(run: Any, redis: redis_py.Redis, guests: Path) -> None:
+    """A campaign of which nothing waits is done, also when nobody watched it; one message that waits and it runs."""
+    made = json.loads(send(run, guests, "--json").stdout)["campaign"]["id"]
+    for place, state in ((2, "running"), (1, "done")):
+        redis.hset(keys.record(f"{made}.{place}"), "state", "delivered")
+        (listed,) = json.loads(run("campaign", "list", "--json").stdout)["campaigns"]
+        assert listed["state"] == state
+    assert redis.hget(keys.campaign(made), "state") in {"done", b"done"}
+
+
 def test_what_broke_off_goes_on_with_its_file(run: Any, redis: redis_py.Redis, guests: Path) -> None:
     """Without the file it says which one it needs; with it every message is there once."""
     made = json.loads(send(run, guests, "--json").stdout)["campaign"]["id"]
