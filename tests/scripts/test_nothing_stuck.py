@@ -6,8 +6,10 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from headway import MessageClass, keys
+from runtime.windows import Cap
 from scheduler import explain, marks, shards
 from scheduler.cancel import clear
+from scheduler.decisions import Because
 from scheduler.decree import Decree
 from scheduler.leases import Begun
 from scheduler.marks import Selection, What
@@ -80,16 +82,16 @@ def test_a_call_defers_without_looking_again_where_it_is_full(stage: Stage) -> N
     first_ms = START_US // 1000 + 5000
     stage.redis.zadd(keys.deferred(NUMBER), {f"m{i}": first_ms + i / 4096 for i in range(100_000)})
     stage.push(*(f"b{i}" for i in range(250)), send_at=at(5))
-    before = _looks(stage)
+    before = _calls(stage, "zrange")
     stage.lease()
-    assert _looks(stage) - before <= 400
+    assert _calls(stage, "zrange") - before <= 400
     last = stage.redis.zrange(keys.deferred(NUMBER), -250, -1)
     assert [id_.decode() for id_ in last] == [f"b{i}" for i in range(250)]
 
 
-def _looks(stage: Stage) -> int:
-    """How many ranges of sorted sets the server was asked for so far."""
-    return int(stage.redis.info("commandstats").get("cmdstat_zrange", {}).get("calls", 0))
+def _calls(stage: Stage, command: str) -> int:
+    """How often the server was asked for this so far."""
+    return int(stage.redis.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
 def test_explain_counts_what_is_due(stage: Stage) -> None:
@@ -123,3 +125,18 @@ def test_a_change_of_shards_takes_long_lines_along_some_at_a_time(stage: Stage) 
     for person in range(20):
         own = [int(id_.partition("-")[2]) for id_ in ids if id_.startswith(f"p{person}-")]
         assert own == list(range(1, 102 if person == 19 else 101))
+
+
+def test_a_flood_to_one_contact_asks_once_whether_its_cap_is_full(stage: Stage) -> None:
+    """A thousand a day are let through, and 250 more come at once: what became of the thousand isn't asked 250 times."""
+    stage.change(caps=(Cap("class", "bulk", 1000, 86_400_000, "defer"),))
+    now_ms = START_US // 1000
+    turn = now_ms // 86_400_000
+    before = " ".join(f"{now_ms - 5000 + i}:m{i}" for i in range(1000))
+    stage.redis.hset(keys.capped(NUMBER, turn % 2), mapping={"turn": turn, "class:bulk\n19990000001": before})
+    stage.redis.expire(keys.capped(NUMBER, turn % 2), 3600)
+    stage.push(*(f"b{i}" for i in range(250)), class_="bulk", to="19990000001")
+    asked = _calls(stage, "hmget")
+    assert stage.waits().because is Because.AGAIN
+    assert _calls(stage, "hmget") - asked <= 1500
+    assert stage.redis.zcard(keys.deferred(NUMBER)) == 250

@@ -12,17 +12,30 @@ local function concerns(cap, row)
   return cap.step == row.step or cap.tag and cap.tag == row.kwargs.tag
 end
 
--- counted(h, cap, row, now): the times that count against a row, the oldest first.
+-- written_of(h, name, now): what is written of a contact, with what this lease adds; looked up once a call.
+local function written_of(h, name, now)
+  h.tally, h.found = h.tally or tally(h.capped, h.longest_ms, now), h.found or {}
+  if not h.counting[name] then
+    h.found[name] = h.found[name] or tallied(h.tally, { name })[1] or ''
+  end
+  return h.counting[name] or h.found[name]
+end
+
+-- counted_of(h, cap, row, now): the times that count against a row, the oldest first. A flood to one contact asks the same
+-- for each row: the last answer serves for as long as nothing is added, for rows that aren't in it.
 local function counted_of(h, cap, row, now)
-  h.tally = h.tally or tally(h.capped, h.longest_ms, now)
   local name = cap.of .. '\n' .. row.to
-  local found = h.counting[name] or tallied(h.tally, { name })[1]
+  local found, last = written_of(h, name, now), cap.last
+  if last and last.name == name and last.found == found and not found:find(':' .. row.id, 1, true) then
+    return last.counting
+  end
   local counting = times(found, h.tally.now_ms - cap.window_ms, h.tally.now_ms, row.id)
   for i = #counting, 1, -1 do
     if #counting >= cap.most and not left(h.record, counting[i][2]) then
       table.remove(counting, i)
     end
   end
+  cap.last = not found:find(':' .. row.id, 1, true) and { name = name, found = found, counting = counting } or nil
   return counting
 end
 
@@ -44,9 +57,8 @@ end
 local function count_caps(h, row, now)
   for _, one in ipairs(h.caps) do
     if concerns(one, row) then
-      h.tally = h.tally or tally(h.capped, h.longest_ms, now)
       local name = one.of .. '\n' .. row.to
-      local found = times(h.counting[name] or tallied(h.tally, { name })[1], h.tally.now_ms - h.longest_ms, h.tally.now_ms, row.id)
+      local found = times(written_of(h, name, now), h.tally.now_ms - h.longest_ms, h.tally.now_ms, row.id)
       found[#found + 1] = { h.tally.now_ms, row.id }
       h.counting[name] = written(found, h.most)
     end
