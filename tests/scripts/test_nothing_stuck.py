@@ -128,7 +128,7 @@ def test_a_change_of_shards_takes_long_lines_along_some_at_a_time(stage: Stage) 
 
 
 def test_a_flood_to_one_contact_asks_once_whether_its_cap_is_full(stage: Stage) -> None:
-    """A thousand a day are let through, and 250 more come at once: what became of the thousand isn't asked 250 times."""
+    """A thousand a day may go, and 250 more come at once: what became of the thousand isn't asked 250 times."""
     stage.change(caps=(Cap("class", "bulk", 1000, 86_400_000, "defer"),))
     now_ms = START_US // 1000
     turn = now_ms // 86_400_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis as redis_py
 
-from scheduler.decisions import Grant
+from scheduler.decisions import Grant, Refuse
 from tests.scripts.stage import SECOND
 from tests.scripts.test_shares import USUAL, Road
 
@@ -21,6 +21,7 @@ def flooded(road: Road, *, seconds: float, each_second: int) -> None:
             stage.count(*(f"in{stage.now_us}-{index}" for index in range(due - came)))
             came = due
         decision = stage.lease()
+        assert not isinstance(decision, Refuse)
         if isinstance(decision, Grant):
             road._leave(decision, receipts=False)
             continue
