@@ -47,6 +47,7 @@ def lease(rules: NumberRules, lease_id: str, holder: str, *, now_us: int | None 
         keys.deadlines(n), keys.leased(n), keys.deferred(n), keys.kept(n), keys.throttle(n), *request_logs(rules),
         keys.forecast(n), keys.cancelled(n), keys.marks(n), keys.held(n), keys.changes(n), keys.dead(n),
         keys.heads(n), keys.lines(n), keys.due(n), keys.resting(n), keys.capped(n, 0),
+        keys.shards(n),
     ]  # fmt: skip
     quota = rules.quota
     args = [

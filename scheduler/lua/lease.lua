@@ -10,7 +10,8 @@
 -- KEYS[19] cancelled (zset, TTL)   KEYS[20] marks (hash)   KEYS[21] held (hash), and its lists (`<held>:<mark>:<step>`)
 -- KEYS[22] changes (list)   KEYS[23] dead (zset)   KEYS[24] heads (hash)   KEYS[25] lines (zset)
 -- KEYS[26] due (hash, and lists `<due>:<step>`)   KEYS[27] resting (zset, TTL, and hashes `<resting>:0|1`, TTL)
--- KEYS[28] capped (hash, TTL; `:0` at its end, and the same with `:1`); and the records (hash, TTL) of rows that a mark or a cap looks at
+-- KEYS[28] capped (hash, TTL; `:0` at its end, and the same with `:1`)   KEYS[29] shards (hash)
+-- and the records (hash, TTL) of rows that a mark or a cap looks at
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
 -- ARGV[5] TPS (thousandths)   ARGV[6] guard (us)   ARGV[7] headroom (ppm of TPS)   ARGV[8] leases in flight at most
 -- ARGV[9] rows at most   ARGV[10] bytes at most   ARGV[11] the class table (include/classes.lua)

@@ -140,3 +140,11 @@ def test_a_flood_to_one_contact_asks_once_whether_its_cap_is_full(stage: Stage) 
     assert stage.waits().because is Because.AGAIN
     assert _calls(stage, "hmget") - asked <= 1500
     assert stage.redis.zcard(keys.deferred(NUMBER)) == 250
+
+
+def test_a_drop_stays_while_former_shards_may_have_something_older(stage: Stage) -> None:
+    """The number itself is empty, but one of its former shards has a lease that will come back."""
+    stage.redis.hset(keys.shards(NUMBER), mapping={"now": 1, "1": 1, "2": 1})
+    mark = put(stage, What.DROP, Selection(campaign="c"))
+    stage.lease()
+    assert [one.id for one in marks.read(stage.redis, NUMBER, now_ms=stage.now_us // 1000)] == [mark.id]

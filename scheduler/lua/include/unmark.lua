@@ -4,9 +4,9 @@ do -- a script has 200 locals at the most: what only these need stays in here
 local MOST_CHANGES = 1000
 
 -- older_left(): may something be left that was accepted before a drop was asked for? Looked at only when it is cheap to
--- tell that there is nothing: of a number with several shards no lease sees all, and its drops go by their time.
+-- tell that there is nothing: of a number that has, or had, several shards no lease sees all, and its drops go by their time.
 local function older_left()
-  return KEYS[9]:find('/', 1, true) or redis.call('EXISTS', unpack(KEYS, 1, 4)) > 0 or redis.call('HLEN', KEYS[9]) > 0
+  return redis.call('EXISTS', KEYS[29]) == 1 or redis.call('EXISTS', unpack(KEYS, 1, 4)) > 0 or redis.call('HLEN', KEYS[9]) > 0
     or redis.call('HLEN', KEYS[13]) ~= redis.call('ZCARD', KEYS[23])
 end
 
