@@ -76,6 +76,7 @@ def _clear(client: redis.Redis, unit: str, where: str, skip: int, now_us: int | 
     names = [
         *keys.lanes(unit), keys.marks(unit), keys.held(unit), keys.deferred(unit), keys.uncertain(unit),
         keys.kept(unit), keys.leased(unit), keys.heads(unit), keys.lines(unit),
+        keys.due(unit),
     ]  # fmt: skip
     args: list[scripts.Argument] = ["" if now_us is None else now_us, keys.record(""), where, skip, ROWS]
     dropped, passed, more = scripts.load("scheduler", "clear").run(client, names, args)

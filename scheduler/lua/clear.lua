@@ -4,7 +4,7 @@
 -- of what is parked (deferred, due, behind another one, uncertain and held for a person, held aside) any. Safe to run twice.
 -- KEYS[1..4] lanes urgent, high, normal, bulk (list)   KEYS[5] marks (hash)   KEYS[6] held (hash), and its lists
 -- KEYS[7] deferred (zset)   KEYS[8] uncertain (zset)   KEYS[9] kept (hash)   KEYS[10] leased (hash)
--- KEYS[11] heads (hash)   KEYS[12] lines (zset); and the records (hash, TTL) of the rows
+-- KEYS[11] heads (hash)   KEYS[12] lines (zset)   KEYS[13] due (hash); and the records (hash, TTL) of the rows
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] a record's key without its id   ARGV[3] where: lanes, deferred,
 --   uncertain, lines, or the name of a list of ids: held or due ones   ARGV[4] rows to pass over   ARGV[5] rows at most
 -- reply: {rows dropped, rows to pass over in the next call, 1 when there may be more}
@@ -17,6 +17,7 @@
 -- @include facts
 -- @include marks
 -- @include heed
+-- @include promote
 -- @include free
 local now, record, where = now_us(ARGV[1]), ARGV[2], ARGV[3]
 local skip, most = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -49,6 +50,7 @@ if where == 'lanes' then
     end
     if gone > 0 then
       redis.call('LTRIM', lane, 0, -1 - gone)
+      passed(KEYS[13], step, gone) -- the next ones that are due may follow
     end
     dropped, more = dropped + gone, gone == most and 1 or more
   end
@@ -58,18 +60,18 @@ else
   local ids = where == 'uncertain' and redis.call('ZRANGE', index, '-inf', '(0', 'BYSCORE', 'LIMIT', skip, most)
     or index and redis.call('ZRANGE', index, skip, skip + most - 1)
     or redis.call('LRANGE', where, skip, skip + most - 1)
-  local passed = 0
+  local stay = 0
   for _, member in ipairs(ids) do
     local id = where == 'lines' and member:match('[^\n]*$') or member
     local raw = redis.call('HGET', KEYS[9], id)
     if raw and falls(raw:sub(2), raw:sub(1, 1)) then
       redis.call('HDEL', KEYS[9], id)
-      dropped, passed = dropped + 1, passed + (index and redis.call('ZREM', index, member) == 1 and 0 or 1)
+      dropped, stay = dropped + 1, stay + (index and redis.call('ZREM', index, member) == 1 and 0 or 1)
     else
-      passed = passed + 1
+      stay = stay + 1
     end
   end
-  skip, more = skip + passed, #ids == most and 1 or 0
+  skip, more = skip + stay, #ids == most and 1 or 0
 end
 counted(m)
 local o = { heads = KEYS[11], lines = KEYS[12], kept = KEYS[9], lanes = lanes_by_step() }

@@ -47,6 +47,7 @@ def test_due_messages_follow_after_those_before_them_were_dropped(stage: Stage) 
     stage.push(*(f"a{i}" for i in range(50)), campaign="c", send_at=at(5))
     stage.push(*(f"b{i}" for i in range(20)), send_at=at(6))
     assert stage.drain() == []
+    stage.push("new")
     stage.later(ms=7000)
     assert stage.ids() == ["a0"]
     put(stage, What.DROP, Selection(campaign="c"))
