@@ -43,6 +43,7 @@ CATALOGUE: tuple[KeySpec, ...] = (
     KeySpec(rf"headway:{_UNIT}:due:[0369]", "list", False, _MESSAGES),
     KeySpec(rf"headway:{_NUMBER}:resting", "zset", True, "the loop guard's window, and a minute"),
     KeySpec(rf"headway:{_NUMBER}:resting:[01]", "hash", True, "twice the loop guard's window, and a minute"),
+    KeySpec(rf"headway:{_NUMBER}:resting:first:[01]", "string", True, "twice the loop guard's window, and a minute"),
     KeySpec(rf"headway:{_NUMBER}:capped:[01]", "hash", True, "twice the longest window of a cap, and a minute"),
     KeySpec(rf"headway:{_UNIT}:uncertain", "zset", False, _MESSAGES),
     KeySpec(rf"headway:{_UNIT}:dead", "zset", False, _MESSAGES),

@@ -130,6 +130,11 @@ def last_texts(unit: str, turn: int | str) -> str:
     return f"{resting(unit)}:{turn}"
 
 
+def first_texts(unit: str, turn: int | str) -> str:
+    """String: cells of 32 bits, a contact's modulo cells: its first text in the loop guard's window; `turn` is 0 or 1."""
+    return f"{resting(unit)}:first:{turn}"
+
+
 def capped(unit: str, turn: int | str) -> str:
     r"""Hash: `<what is capped>\n<contact>` -> its last sends; `turn` is 0 or 1, by the longest window of a cap."""
     return f"headway:{number_of_unit(unit)}:capped:{turn}"

@@ -9,7 +9,8 @@
 -- KEYS[17] units that want requests (three zsets, TTL)   KEYS[18] forecast (string, TTL)
 -- KEYS[19] cancelled (zset, TTL)   KEYS[20] marks (hash)   KEYS[21] held (hash), and its lists (`<held>:<mark>:<step>`)
 -- KEYS[22] changes (list)   KEYS[23] dead (zset)   KEYS[24] heads (hash)   KEYS[25] lines (zset)
--- KEYS[26] due (hash, and lists `<due>:<step>`)   KEYS[27] resting (zset, TTL, and hashes `<resting>:0|1`, TTL)
+-- KEYS[26] due (hash, and lists `<due>:<step>`)   KEYS[27] resting (zset, TTL, and `<resting>:0|1`,
+--   hashes, `<resting>:first:0|1`, strings, all TTL)
 -- KEYS[28] capped (hash, TTL; `:0` at its end, and the same with `:1`)   KEYS[29] shards (hash)
 -- and the records (hash, TTL) of rows that a mark or a cap looks at
 -- ARGV[1] now (us, empty: server's clock)   ARGV[2] lease id   ARGV[3] holder   ARGV[4] lease's time to live (us)
@@ -78,7 +79,7 @@ local t = {
   taken = 0, groups = 0, members = 0, bytes = 0, moved = bring_back(marks, lanes, KEYS[13]) + (more and 1 or 0), look = m.quota ~= nil,
   cancelled = marked(KEYS[19]), marks = marks, record = ARGV[18],
   heads = redis.call('EXISTS', KEYS[24]) == 1, mine = {}, gone = {},
-  due = redis.call('EXISTS', KEYS[26]) == 1 and KEYS[26], holds = holds_of(ARGV[19], ARGV[20], now), expires = math.huge,
+  due = redis.call('EXISTS', KEYS[26]) == 1 and KEYS[26], holds = holds_of(ARGV[19], ARGV[20], now, a.allowed_milli), expires = math.huge,
 }
 local wait = serve(t, m, classes(ARGV[11], a), lanes, now)
 counted(marks)

@@ -294,15 +294,48 @@ def test_each_rest_is_counted_once(redis: redis_py.Redis) -> None:
 
 
 def test_memory_ends_with_the_window(redis: redis_py.Redis) -> None:
-    """Two hashes take turns, each with a time to live."""
+    """What a contact got first stands in a cell, what it got more in a hash; two of each take turns and end."""
     stage = guarded(redis)
     for turn in range(6):
-        stage.push(*(f"m{turn}-{i}" for i in range(10)), class_="urgent", text="hello?")
+        for i in range(10):
+            stage.push(f"m{turn}-{i}", class_="urgent", text="hello?", to=f"39333{turn}{i:06d}")
         assert len(leaves(stage, f"L{turn}")) == 10
         stage.later(ms=60_000)
-    texts = [keys.last_texts(NUMBER, turn) for turn in (0, 1)]
-    assert [redis.hlen(key) for key in texts] == [11, 11]
-    assert all(0 < int(redis.ttl(key)) <= 180 for key in texts)
+    firsts = [keys.first_texts(NUMBER, turn) for turn in (0, 1)]
+    assert [redis.hlen(keys.last_texts(NUMBER, turn)) for turn in (0, 1)] == [1, 1]
+    assert [sum(map(bool, cells(redis, key))) for key in firsts] == [10, 10]
+    assert all(0 < int(redis.ttl(key)) <= 180 for key in firsts)
+
+
+def cells(redis: redis_py.Redis, key: str) -> list[int]:
+    """Return what stands in the cells of 32 bits."""
+    raw = redis.get(key)
+    assert isinstance(raw, bytes)
+    return [int.from_bytes(raw[at : at + 4], "big") for at in range(0, len(raw), 4)]
+
+
+@pytest.mark.parametrize("offset_s", range(0, 60, 7))
+def test_a_loop_across_turns_is_cut_as_soon(redis: redis_py.Redis, offset_s: int) -> None:
+    """Whenever the strings and hashes take turns: the window trails."""
+    stage = guarded(redis)
+    stage.later(ms=60_000 - stage.now_us / 1000 % 60_000 + offset_s * 1000)
+    left = []
+    for i in range(6):
+        stage.push(f"m{i}", class_="urgent", text="hello?", to=TO)
+        left += leaves(stage, f"L{i}")
+        stage.later(ms=9_000)
+    assert left == [f"m{i}" for i in range(5)]
+
+
+def test_who_shares_a_cell_is_told_apart(redis: redis_py.Redis) -> None:
+    """Contacts of one cell: each may have five of a text, and no sixth."""
+    stage = Stage(redis, tps=1000, loop_guard=LoopGuard(5, 1_000))
+    contacts = [str(39_333_000_000_000 + 4001 * n) for n in range(10)]
+    for i in range(6):
+        for n, contact in enumerate(contacts):
+            stage.push(f"m{n}-{i}", class_="urgent", text="hello?", to=contact)
+    assert [len(leaves(stage, f"L{i}")) for i in range(6)] == [10, 10, 10, 10, 10, 0]
+    assert sum(map(bool, cells(redis, keys.first_texts(NUMBER, stage.now_us // 1_000_000 % 2)))) == 1
 
 
 def test_a_clock_that_was_set_back_holds_nobody_for_long(redis: redis_py.Redis) -> None:

@@ -3,13 +3,19 @@
 -- `rest <text>`, until when it rests. Nothing is looked at there while it is empty. Rests are counted in the meter, KEYS[7]
 -- of lease.lua.
 
--- says(row): a short name for whom it is for and what it says.
-local function says(row)
+-- text_of(row): what it says, as far as rows of one shape differ.
+local function text_of(row)
   local text, values = row.kwargs.text, row.kwargs.template_values
   if type(text) ~= 'string' then
     text = given(values) and cjson.encode(values) or ''
   end
-  return redis.sha1hex(row.to .. row.shape .. text):sub(1, 16)
+  return text
+end
+-- @include first
+
+-- says(row): a short name for whom it is for and what it says.
+local function says(row)
+  return redis.sha1hex(row.to .. row.shape .. text_of(row)):sub(1, 16)
 end
 
 -- rests(h, row, now): until when its contact rests from it (us); 0: it doesn't.
@@ -35,28 +41,49 @@ local function rests(h, row, now)
   return 0
 end
 
--- note_texts(h, now): these rows leave; h.leaving: what each says, h.leaving_ids: the end of each one's id.
--- Nearly every text is new to its contact, so that way is the short one.
+-- with_firsts(y, row, found, firsts): when its text left before, in order: as the tally says, and as the cells say of what
+-- the tally doesn't know. A message that was taken back and leaves again is no second one.
+local function with_firsts(y, row, found, firsts)
+  local known, all, said = { [print_of_id(row.id)] = true }, {}, print_of(text_of(row))
+  for i, one in ipairs(found) do
+    known[print_of_id(one[2])], all[i] = true, one[1]
+  end
+  for _, first in ipairs(firsts) do
+    if first[3] == said and not known[first[2]] and first[1] > y.now_ms - y.window_ms and first[1] <= y.now_ms then
+      all[#all + 1] = first[1]
+    end
+  end
+  table.sort(all)
+  return all
+end
+
+-- note_texts(h, now): these rows leave. One whose contact got nothing lately stands in its cell alone.
 local function note_texts(h, now)
-  local y, names, fields = tally(h.resting, h.guard.window_ms, now), h.leaving, {}
-  local before, full, stamp = tallied(y, names), {}, int(y.now_ms) .. ':'
-  for i, name in ipairs(names) do
-    local text, id = before[i], h.leaving_ids[i]
-    fields[2 * i - 1], fields[2 * i] = name, stamp .. id
-    if text then
-      local found = times(text, y.now_ms - h.guard.window_ms, y.now_ms, id)
-      found[#found + 1] = { y.now_ms, id }
-      fields[2 * i] = written(found, h.guard.most)
-      if #found >= h.guard.most then
-        full[#full + 1] = int(found[#found - h.guard.most + 1][1] + h.guard.window_ms)
-        full[#full + 1] = name
-      end
+  local y, most, names, again = tally(h.resting, h.guard.window_ms, now), h.guard.most, {}, {}
+  local firsts = first_ones(y, h.resting, h.leaving, h.cells)
+  for i, row in ipairs(h.leaving) do
+    if firsts[i] then
+      names[#names + 1], again[#again + 1] = says(row), i
+    end
+  end
+  if #names == 0 then
+    return
+  end
+  local before, full, fields = tallied(y, names), {}, {}
+  for n, i in ipairs(again) do
+    local row = h.leaving[i]
+    local found = times(before[n], y.now_ms - y.window_ms, y.now_ms, row.id)
+    local all = with_firsts(y, row, found, firsts[i])
+    found[#found + 1], all[#all + 1] = { y.now_ms, row.id }, y.now_ms
+    fields[2 * n - 1], fields[2 * n] = names[n], written(found, most)
+    if #all >= most then
+      full[#full + 1], full[#full + 2] = int(all[#all - most + 1] + y.window_ms), names[n]
     end
   end
   tell(y, fields)
   if #full > 0 then
     redis.call('ZREMRANGEBYSCORE', h.resting, '-inf', int(y.now_ms))
     redis.call('ZADD', h.resting, unpack(full))
-    redis.call('PEXPIRE', h.resting, int(h.guard.window_ms + 60000))
+    redis.call('PEXPIRE', h.resting, int(y.window_ms + 60000))
   end
 end

@@ -7,17 +7,19 @@ do -- a script has 200 locals at the most: what only these need stays in here
 -- @include quiet
 -- @include caps
 -- @include guard
--- holds_of(limits, guard, now): what there is of it, or false. limits: JSON {expires: {step: ms}, quiet: {step: [spans,
+-- holds_of(limits, guard, now, tps_milli): what there is of it, or false. limits: JSON {expires: {step: ms}, quiet: {step: [spans,
 -- prefixes]}, caps: [...], longest_ms, most, here}, or ''; guard: `<most>:<ms>`, or ''.
-function holds_of(limits, guard, now)
+function holds_of(limits, guard, now, tps_milli)
   if limits == '' and guard == '' then
     return false
   end
   local h = limits ~= '' and cjson.decode(limits) or {}
   h.resting, h.capped, h.record, h.now = KEYS[27], KEYS[28]:sub(1, -3), ARGV[18], now
-  h.leaving, h.leaving_ids, h.counting = {}, {}, {}
+  h.leaving, h.counting = {}, {}
   local most, window_ms = guard:match('^(%d+):(%d+)$')
   h.guard = most and { most = tonumber(most), window_ms = tonumber(window_ms) }
+  -- Few enough that a slow number's are small, many enough that few contacts share one.
+  h.cells = h.guard and math.max(1021, math.min(262139, math.floor(h.guard.window_ms * tps_milli / 250000) + 1))
   return h
 end
 
@@ -63,8 +65,7 @@ function leaving(t, row, sends)
     count_caps(h, row, h.now)
   end
   if h.guard then
-    local n = #h.leaving + 1
-    h.leaving[n], h.leaving_ids[n] = says(row), row.id:sub(-8)
+    h.leaving[#h.leaving + 1] = row
   end
 end
 

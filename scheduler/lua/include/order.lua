@@ -6,11 +6,14 @@
 
 -- ahead_of(t, row): the id of the message that is ahead for this row's recipient in its lane, or nil.
 local function ahead_of(t, row)
-  if not row.place and row.to ~= '' then
-    local place = place_of(row.step, row.to)
-    row.place, row.ahead = place, t.mine[place] or t.heads and redis.call('HGET', KEYS[24], place) or nil
+  if row.to == '' then
+    return nil
   end
-  return row.ahead
+  row.place = row.place or place_of(row.step, row.to)
+  if row.known == nil then
+    row.known = t.heads and redis.call('HGET', KEYS[24], row.place)
+  end
+  return t.mine[row.place] or row.known or nil
 end
 
 -- stands_behind(t, row, raw): is another message ahead of this one? Then it goes behind it.

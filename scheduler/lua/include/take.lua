@@ -1,4 +1,5 @@
 -- @include judge
+-- @include looked_up
 -- take(lane, lanes, now, t, room): move rows from the head of a lane into the lease that `t` builds; false: it is closed.
 -- t: {lease_id, max_rows, max_bytes, shape_fields, leased, deferred, kept, cancelled, rows, held, reply, seen, met, taken, bytes, moved}
 -- In a class with order a row whose recipient has another one ahead of it goes behind that: include/order.lua.
@@ -17,10 +18,11 @@ function take(lane, lanes, now, t, room)
   end
   local raws = redis.call('LRANGE', lane.key, -want, -1)
   local gone, open, any_kept, moved_before = 0, true, redis.call('EXISTS', t.kept) == 1, t.moved
+  local rows = looked_up(t, raws, lane, now, room)
   for i = #raws, 1, -1 do
     local raw = raws[i]
-    local row = judge(t, raw, lane.step, now)
-    if t.seen[row.id] or redis.call('HEXISTS', t.leased, row.id) == 1
+    local row = rows[i] or judge(t, raw, lane.step, now)
+    if t.seen[row.id] or (row.leased or redis.call('HEXISTS', t.leased, row.id)) == 1
       or any_kept and redis.call('HEXISTS', t.kept, row.id) == 1 then
       t.moved = t.moved + 1 -- the same id twice is one message
     elseif t.cancelled and redis.call('ZREM', t.cancelled, row.id) == 1 then

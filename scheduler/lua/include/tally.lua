@@ -44,12 +44,19 @@ local function written(found, most)
   return table.concat(texts, ' ')
 end
 
+-- begin_turn(y, ...): what stands in the hash of two turns ago is gone, and in what else takes turns with it.
+local function begin_turn(y, ...)
+  if not y.fresh then
+    redis.call('UNLINK', y.this, ...)
+    redis.call('HSET', y.this, 'turn', y.turn)
+    redis.call('PEXPIRE', y.this, int(2 * y.window_ms + 60000))
+    y.fresh = true
+  end
+end
+
 -- tell(y, fields): write down what changed: {name, text, name, text, ...}.
 local function tell(y, fields)
-  if not y.fresh then
-    redis.call('UNLINK', y.this)
-    fields[#fields + 1], fields[#fields + 2] = 'turn', y.turn
-  end
+  begin_turn(y)
   redis.call('HSET', y.this, unpack(fields))
   redis.call('PEXPIRE', y.this, int(2 * y.window_ms + 60000))
 end
