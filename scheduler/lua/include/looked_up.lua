@@ -1,5 +1,6 @@
 -- looked_up(t, raws, lane, now, room): where many rows fit, as many of them judged, by their place in `raws`, and what Redis
 -- knows of them asked in one go: to ask for each costs nearly as much as all the rest. {} where few fit.
+-- It works on the KEYS of lease.lua.
 local MANY = 20
 local function looked_up(t, raws, lane, now, room)
   local rows, ids, places, from = {}, {}, {}, math.max(1, #raws - room + 1)
