@@ -131,7 +131,7 @@ def last_texts(unit: str, turn: int | str) -> str:
 
 
 def first_texts(unit: str, turn: int | str) -> str:
-    """String of cells of 32 bits, a contact's modulo cells: its first text in the loop guard's window; `turn`: 0 or 1."""
+    """String of cells of 32 bits, a contact's modulo cells: its first text in the guard's window; `turn`: 0 or 1."""
     return f"{resting(unit)}:first:{turn}"
 
 

@@ -34,7 +34,7 @@ class NumberSettings:
     calm_ppm: int
     #: Share of TPS that urgent and high may always use, even when what can't be refused fills it all, in millionths.
     floor_ppm: int
-    #: Weights by which high, normal and bulk share what urgent leaves; empty: what those above it leave, class by class.
+    #: Weights by which high, normal and bulk share what urgent leaves; empty: class by class, what those above leave.
     shares: Mapping[str, int]
     #: Classes whose messages to one recipient leave in accept order, one in flight at a time.
     order: tuple[str, ...]

@@ -38,6 +38,15 @@ def test_both_ways_to_read_an_envelope_agree(stage: Stage, text: str) -> None:
     assert leased(stage, raw) == leased(stage, spelled_otherwise) == expected
 
 
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_alone_is_read_the_same_without_any_decoding(stage: Stage, text: str) -> None:
+    """Most messages are a recipient and a text; those that had to be escaped are decoded as ever."""
+    raw = seal(NUMBER, "one", Message(to="19990001111", text=text))
+    spelled_otherwise = json.dumps(json.loads(raw), indent=1).encode()
+    expected = ("one", 6, "send", [[], {"to": "19990001111", "text": text}, {}])
+    assert leased(stage, raw) == leased(stage, spelled_otherwise) == expected
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -56,15 +56,18 @@ local function what(row, headers, text, shape_fields)
 end
 local PLAIN_HEADERS = { task = 'worker.send' }
 function facts(raw, shape_fields)
-  local id, text = plain(raw)
+  local id, text, to, said = plain(raw)
   local headers, envelope = PLAIN_HEADERS, nil
   if not id then
     envelope = cjson.decode(raw)
     headers, text = envelope.headers, envelope.body
     id = headers.id
   end
-  local row = { id = id, to = '', shape = '', body = 'null' }
   assert(type(id) == 'string' and #id <= 128 and id:match('^[%w_.:-]+$'))
+  if to then
+    return { id = id, to = to, shape = '', body = text, kwargs = { text = said }, not_before = 0, expires = math.huge }
+  end
+  local row = { id = id, to = '', shape = '', body = 'null' }
   if envelope and (envelope['content-type'] ~= 'application/json' or given(headers.compression)) then
     row.refused = 'content-type: only plain JSON is read, never pickle'
     return row
