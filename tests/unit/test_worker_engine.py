@@ -26,7 +26,7 @@ class Loop:
         """One more."""
         self.woken += 1
 
-    def wake_in(self, delay_us: int, now_us: int) -> None:
+    def wake_at(self, at_us: int, now_us: int) -> None:
         """A timer wakes nobody."""
 
 

@@ -57,12 +57,9 @@ end
 local PLAIN_HEADERS = { task = 'worker.send' }
 function facts(raw, shape_fields)
   local id, text, to, said = plain(raw)
-  local headers, envelope = PLAIN_HEADERS, nil
-  if not id then
-    envelope = cjson.decode(raw)
-    headers, text = envelope.headers, envelope.body
-    id = headers.id
-  end
+  local envelope = not id and cjson.decode(raw) or nil
+  local headers = envelope and envelope.headers or PLAIN_HEADERS
+  id, text = id or headers.id, text or envelope.body
   assert(type(id) == 'string' and #id <= 128 and id:match('^[%w_.:-]+$'))
   if to then
     return { id = id, to = to, shape = '', body = text, kwargs = { text = said }, not_before = 0, expires = math.huge }
