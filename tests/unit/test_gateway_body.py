@@ -92,6 +92,7 @@ def test_no_token_lets_nobody_in() -> None:
     assert not one_of((), "")
     assert one_of((Secret("j"), Secret("k")), "k")
     assert not one_of((Secret("k"),), "")
+    assert not one_of((Secret(),), "")
 
 
 def _request(pieces: list[bytes], *, announced: bool = True) -> Request:
