@@ -64,6 +64,12 @@ def preview(client: redis.Redis, order: Order, *, limits: Limits) -> tuple[Plan,
     return made, len(suppression.among(client, [recipient(row) for row in made.rows]))
 
 
+def standing(client: redis.Redis, order: Order) -> tuple[Campaign | None, str]:
+    """Return the campaign that this order would meet, and how the order contradicts it; empty: `send` takes it."""
+    known = store.find(client, number=order.number, name=order.name, digest=order.table.digest)
+    return known, "" if known is None else _conflict(known, order)
+
+
 def send(
     client: redis.Redis, order: Order, *, limits: Limits, record_ttl_s: int, say: Say = lambda _count: None
 ) -> Outcome:
@@ -74,15 +80,17 @@ def send(
     """
     known = store.find(client, number=order.number, name=order.name, digest=order.table.digest)
     while True:
-        if known is not None:
-            _require_same(known, order)
+        # The file comes first: what is wrong in an option looks like another text of a campaign that is there.
         made = plan(order.table, order.recipe, campaign=known.id if known else store.new_id(), limits=limits)
-        if known is not None and known.whole:
+        conflict = _conflict(known, order) if known is not None else ""
+        if known is not None and known.whole and not conflict:
             return Outcome(known, made, repeated=True)
         if not order.recipe.skip_bad:
             made.require_good()
         if not made.rows:
             raise CampaignError(f"{made.file}: no row can be sent")
+        if conflict:
+            raise CampaignConflict(conflict)
         if known is not None:
             break
         new = _campaign(order, made, ttl_s=record_ttl_s + _longest_wait_s(client, made.rows))
@@ -118,16 +126,16 @@ def recipient(row: Planned) -> str:
     return row.message.to or ""
 
 
-def _require_same(known: Campaign, order: Order) -> None:
+def _conflict(known: Campaign, order: Order) -> str:
+    """Say how an order contradicts the campaign of its file and name; empty: it doesn't."""
     if known.state is State.CANCELLED:
-        raise CampaignConflict(
-            f"campaign {known.id} of this file and name ({known.name}) was cancelled: give this one another name"
-        )
+        return f"campaign {known.id} of this file and name ({known.name}) was cancelled: give this one another name"
     if known.recipe != order.recipe.as_json():
-        raise CampaignConflict(
+        return (
             f"there is campaign {known.id} of this file and name ({known.name}) with another text or other settings: "
             "give this one another name"
         )
+    return ""
 
 
 def _campaign(order: Order, made: Plan, *, ttl_s: int) -> Campaign:

@@ -156,7 +156,7 @@ def read(client: redis.Redis, campaign_id: str) -> Campaign:
     """Return a campaign. Raises UnknownCampaign."""
     found = _read(client, campaign_id)
     if found is None:
-        raise UnknownCampaign(f"there is no campaign {campaign_id[:40]!r}: it never was, or its time is over")
+        raise _unknown(campaign_id)
     return found
 
 
@@ -249,8 +249,15 @@ def watched(client: redis.Redis, names: list[str], write: Callable[[Any], T]) ->
 def _watched_read(pipe: Any, campaign_id: str) -> Campaign:
     found = _read(pipe, campaign_id)
     if found is None:
-        raise UnknownCampaign(f"there is no campaign {campaign_id[:40]!r}: it never was, or its time is over")
+        raise _unknown(campaign_id)
     return found
+
+
+def _unknown(campaign_id: str) -> UnknownCampaign:
+    return UnknownCampaign(
+        f"there is no campaign {campaign_id[:40]!r}: it never was, or its time is over; see `headway campaign list` "
+        "(over HTTP GET /v1/campaigns)"
+    )
 
 
 def _write(pipe: Any, before: Campaign, after: Campaign) -> None:

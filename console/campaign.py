@@ -133,15 +133,25 @@ def send(
     )
     with opened(settings) as door:
         if dry_run:
-            made, suppressed = load.preview(door.client, order, limits=limits)
-            costs = cost.of_more(door.client, settings, order.number, recipe.class_, len(made.rows) - suppressed)
-            campaign_told.tell_dry(made, suppressed, costs, preview=preview, as_json=as_json)
-            if made.bad and not recipe.skip_bad:
-                raise CampaignError(BadRows(made.bad, file=made.file, word=made.word, rows=made.records).args[0])
+            _look(door, order, limits, preview=preview, as_json=as_json)
             return
         outcome = _send(door, order, limits)
         campaign_told.tell_bad(outcome, table, bad_file, as_json=as_json)
     campaign_told.tell(outcome, as_json=as_json)
+
+
+def _look(door: Door, order: load.Order, limits: Limits, *, preview: int, as_json: bool) -> None:
+    """Say what would be sent. Raises CampaignError where the real send is refused."""
+    made, suppressed = load.preview(door.client, order, limits=limits)
+    known, conflict = load.standing(door.client, order)
+    costs = cost.of_more(door.client, door.settings, order.number, order.recipe.class_, len(made.rows) - suppressed)
+    refused = conflict
+    if made.bad and not order.recipe.skip_bad and (conflict or known is None or not known.whole):
+        refused = BadRows(made.bad, file=made.file, word=made.word, rows=made.records).args[0]
+    met = None if conflict else known
+    campaign_told.tell_dry(made, suppressed, costs, met=met, conflict=conflict, preview=preview, as_json=as_json)
+    if refused:
+        raise CampaignError(refused)
 
 
 def _send(door: Door, order: load.Order, limits: Limits) -> load.Outcome:

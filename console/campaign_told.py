@@ -12,6 +12,7 @@ from campaigns import bad_rows
 from campaigns.load import Outcome
 from campaigns.plan import Plan
 from campaigns.problems import MOST_LISTED, Problem
+from campaigns.store import Campaign
 from campaigns.tables import Table
 from console import output
 from scheduler.cost import Cost
@@ -20,11 +21,13 @@ from scheduler.cost import Cost
 SHOWN: Final = 20
 
 
-def tell_dry(made: Plan, suppressed: int, cost: Cost, *, preview: int, as_json: bool) -> None:
-    """Say what would be sent."""
+def tell_dry(
+    made: Plan, suppressed: int, cost: Cost, *, met: Campaign | None, conflict: str, preview: int, as_json: bool
+) -> None:
+    """Say what would be sent. `met` is the campaign that the send would go on with; a `conflict` refuses it."""
     if as_json:
         output.print_json(
-            {"campaign": None, "dry_run": True, "repeated": False, **_counts(made, suppressed)}
+            {"campaign": None, "dry_run": True, "repeated": met is not None and met.whole, **_counts(made, suppressed)}
             | {"preview": made.preview(preview), "cost": cost.as_json()}
         )
         return
@@ -35,9 +38,18 @@ def tell_dry(made: Plan, suppressed: int, cost: Cost, *, preview: int, as_json: 
         for name, value in message.items():
             click.echo(f"    {name}: {value}")
     _print_left_out(made, suppressed)
-    click.echo(
-        f"{output.count(len(made.rows) - suppressed, 'message')} would be sent{_time(cost)}. Nothing was enqueued."
-    )
+    if met is not None and met.whole:
+        click.echo(
+            f"Campaign {met.id} has this file and name already, and is {met.state.value}: nothing would be sent. To "
+            "send it again give it another --name."
+        )
+        return
+    if met is not None:
+        click.echo(f"Campaign {met.id} broke off after {met.loaded:,} of {met.records:,} rows: the send goes on there.")
+    if not conflict:
+        click.echo(
+            f"{output.count(len(made.rows) - suppressed, 'message')} would be sent{_time(cost)}. Nothing was enqueued."
+        )
 
 
 def _time(cost: Cost) -> str:

@@ -83,6 +83,22 @@ def test_a_campaign_is_sent_once(run: Any, redis: redis_py.Redis, guests: Path) 
     assert (told["campaign"]["name"], told["campaign"]["rows"], redis.llen(LANE)) == ("second", 2, 4)
 
 
+def test_a_dry_run_answers_as_the_send_would(run: Any, redis: redis_py.Redis, guests: Path) -> None:
+    """A conflict with a campaign that is there, or that it is sent already; a mistake in the options comes first."""
+    made = json.loads(send(run, guests, "--json").stdout)["campaign"]["id"]
+    assert f"Campaign {made} has this file and name already" in send(run, guests, "--dry-run").stdout
+    assert json.loads(send(run, guests, "--dry-run", "--json").stdout)["repeated"] is True
+    for dry in ((), ("--dry-run",)):
+        other = send(run, guests, "--text", "Ho {{name}}", *dry, status=2)
+        assert f"there is campaign {made} of this file and name" in other.stderr
+        assert "would be sent" not in other.stdout
+        assert "{{nome}} is no column" in send(run, guests, "--text", "Hi {{nome}}", *dry, status=2).stderr
+        assert "fone" in send(run, guests, "--to", "fone", *dry, status=2).stderr
+    redis.hset(keys.campaign(made), mapping={"state": "loading", "loaded": 1, "whole": 0})
+    assert "broke off after 1 of 2 rows: the send goes on there" in send(run, guests, "--dry-run").stdout
+    assert len(texts(redis)) == 2
+
+
 def test_bad_rows_refuse_the_whole_or_are_left_out(run: Any, redis: redis_py.Redis, guests: Path) -> None:
     """With their place; left out they are written to a file that can be corrected and sent."""
     guests.write_text(GOOD + "nobody,Cy\n", encoding="utf-8")
@@ -117,7 +133,8 @@ def test_a_campaign_is_listed_shown_paused_and_ended(run: Any, redis: redis_py.R
     assert [(one["state"], one["messages"]) for one in told] == [("cancelled", {"cancelled": 2})]
     reasons = [json.loads(entry).get("reason") for entry in redis.lrange(keys.changes(NUMBER), 0, -1)]
     assert {"wrong picture", "wrong list"} <= set(reasons)
-    assert "no campaign '0123'" in run("campaign", "show", "0123").stderr
+    assert "no campaign '0123'" in (unknown := run("campaign", "show", "0123").stderr)
+    assert "`headway campaign list`" in unknown
 
 
 def test_the_list_says_what_is_done_before_anybody_looked_closer(run: Any, redis: redis_py.Redis, guests: Path) -> None:
