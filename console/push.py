@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Final
 
 import click
@@ -21,6 +21,7 @@ from console.recipients import BadRow, Recipients, Row
 from headway.classes import MessageClass
 from headway.client import Client
 from headway.errors import BrokerUnavailable, HeadwayError
+from runtime.clock import SystemClock
 
 if TYPE_CHECKING:
     from scheduler.estimate import Estimate
@@ -89,7 +90,9 @@ def push(
     """
     settings = read_settings()
     to_number = the_number(settings, number)
-    found = recipients.parse(file.read(recipients.MOST_BYTES + 1), class_=MessageClass(class_))
+    # A run that goes on keeps its rows: one that expired meanwhile may be enqueued already.
+    now = None if again else datetime.fromtimestamp(SystemClock().now_us() / 1e6, UTC)
+    found = recipients.parse(file.read(recipients.MOST_BYTES + 1), class_=MessageClass(class_), now=now)
     refused, last = bool(found.bad) and not skip_bad, None
     run = again or uuid.uuid4()
     ids = [uuid.uuid5(run, str(row.line)).hex for row in found.rows]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from campaigns import csv_file, xlsx_file
@@ -53,8 +54,11 @@ class Recipients:
     ignored: tuple[str, ...]
 
 
-def parse(content: bytes, *, class_: MessageClass = MessageClass.NORMAL) -> Recipients:
-    """Read a file; `class_` is for rows that name none. Raises UnreadableFile, whose text says what to change."""
+def parse(content: bytes, *, class_: MessageClass = MessageClass.NORMAL, now: datetime | None = None) -> Recipients:
+    """Read a file; `class_` is for rows that name none. Rows that expire before `now` are bad.
+
+    Raises UnreadableFile, whose text says what to change.
+    """
     if len(content) > MOST_BYTES:
         raise UnreadableFile(f"the file is larger than {MOST_BYTES // 1024 // 1024} MB: split it")
     if xlsx_file.is_workbook(content):
@@ -66,7 +70,9 @@ def parse(content: bytes, *, class_: MessageClass = MessageClass.NORMAL) -> Reci
     bad: list[BadRow] = []
     for line, cells in records:
         try:
-            rows.append(Row(line, _message(columns, cells, class_)))
+            message = _message(columns, cells, class_)
+            _require_time(message, now)
+            rows.append(Row(line, message))
         except InvalidMessage as problem:
             bad.append(BadRow(line, problem.field, problem.problem))
         if len(rows) + len(bad) > MOST_ROWS:
@@ -97,6 +103,13 @@ def _message(columns: Sequence[str], cells: Sequence[str], class_: MessageClass)
     fields = {name: _value(name, cell) for name, cell in named.items() if name in FIELDS and cell.strip()}
     fields.setdefault("class", class_)
     return Message.of(fields)
+
+
+def _require_time(message: Message, now: datetime | None) -> None:
+    if now is None or message.expires_at is None:
+        return
+    if datetime.fromisoformat(str(message.expires_at)) <= now:
+        raise InvalidMessage("expires_at", "is over already, so it would never leave; write a later time")
 
 
 def _value(name: str, cell: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,19 @@ def test_good_rows_can_be_enqueued_without_the_bad(run: Any, redis: redis_py.Red
     assert result.exit_code == 0
     assert "Enqueued 1 message for 15555550100: 1 normal; 2 bad rows left out." in result.stdout
     assert redis.llen(keys.lane(NUMBER, MessageClass.NORMAL)) == 1
+
+
+def test_a_row_that_is_over_already_is_bad(run: Any, redis: redis_py.Redis) -> None:
+    """It is named by line and column; nothing is enqueued, and no time is promised."""
+    content = "to,text,expires_at\n12025550101,Hi,2030-01-31T08:00:00Z\n12025550102,Hi,2020-01-31T08:00:00+01:00\n"
+    result = run(content)
+    assert (result.exit_code, redis.dbsize()) == (2, 0)
+    assert "line 3, expires_at: is over already, so it would never leave" in result.stderr
+    assert "will leave" not in result.stdout
+    assert len(recipients.parse(content.encode()).rows) == 2
+    at = datetime(2030, 1, 31, 8, tzinfo=UTC)
+    assert [row.line for row in recipients.parse(content.encode(), now=at - timedelta(seconds=1)).rows] == [2]
+    assert recipients.parse(content.encode(), now=at).rows == ()
 
 
 def test_a_dry_run_needs_no_server(run: Any, redis: redis_py.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
