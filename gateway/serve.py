@@ -6,6 +6,7 @@ it finish what it has and ends it.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -66,7 +67,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises SettingError without API tokens, ServerError and BrokerUnavailable when the server can't be used, OSError
-    when the address can't be bound.
+    when the address can't be bound, HeadwayError when somebody has its port.
     """
     if not settings.api_tokens:
         raise SettingError(
@@ -77,8 +78,7 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
     for variable in settings.not_yet:
         _log.warning(Event.SETTING_WITHOUT_EFFECT, variable=variable)
     announce(settings)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listener:
+    with _listen(host, port) as listener:
         embedded = None if settings.redis_url else EmbeddedServer.join(settings.home)
         try:
             url = settings.redis_url or (embedded.url if embedded else "")
@@ -87,6 +87,18 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         finally:
             if embedded is not None:
                 embedded.leave()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise HeadwayError(
+            f"port {port} of {host} is taken by another process: end that one, or say another port with --port"
+        ) from error
 
 
 def _check(url: str) -> None:

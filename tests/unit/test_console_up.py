@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from console.watch import MOST_DEATHS, Deaths
 from console.welcome import api_token, token_file, webhook_key, webhook_key_file, welcome
+from gateway.serve import serve
+from headway import HeadwayError
 from runtime.settings import Settings
 
 MINUTE_US = timedelta(minutes=1) // timedelta(microseconds=1)
@@ -27,6 +30,14 @@ def test_deaths_of_an_hour_ago_are_forgotten() -> None:
     pauses = [deaths.pause_us(index * MINUTE_US // 3) for index in range(20)]
     assert pauses[:3] == [500_000, 1_000_000, 2_000_000]
     assert set(pauses[3:]) == {2_000_000}
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    """With what to say instead."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(HeadwayError, match=f"port {port} of 127.0.0.1 is taken .* another port with --port"):
+            serve(Settings.from_env({"HEADWAY_API_TOKENS": "s3cret"}), host="127.0.0.1", port=port)
 
 
 def test_the_token_is_made_once_and_for_this_user_alone(tmp_path: Path) -> None:
