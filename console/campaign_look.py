@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -15,6 +15,7 @@ from campaigns.progress import LEFT, UNFINISHED, Progress
 from campaigns.store import Campaign, State
 from console import output
 from console.door import opened, read_settings
+from runtime.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     import redis
@@ -23,6 +24,8 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for 
 _id = click.argument("campaign_id", metavar="ID")
 #: States in which nothing more comes of a campaign by itself.
 _RESTS = frozenset({State.DONE, State.CANCELLED})
+#: How often watching says a line where no bar can be shown.
+_SAID_EVERY_US: Final = 10_000_000
 
 
 @click.command("list", short_help="List campaigns, the newest first.")
@@ -137,10 +140,26 @@ def bar(total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: shown.update(task, completed=done)
 
 
+def now_and_then(clock: Clock) -> Callable[[Campaign, Mapping[str, int]], None]:
+    """Return what says a campaign's line at once and then every 10 s; how it ended is for the caller to say."""
+    due_us = clock.monotonic_us()
+
+    def say(now: Campaign, counts: Mapping[str, int]) -> None:
+        nonlocal due_us
+        if now.state not in _RESTS and clock.monotonic_us() >= due_us:
+            due_us = clock.monotonic_us() + _SAID_EVERY_US
+            click.echo(line(now, counts))
+
+    return say
+
+
 @contextmanager
 def _shown(found: Campaign, *, as_json: bool) -> Iterator[Callable[[Campaign, Mapping[str, int]], None]]:
     if as_json:
         yield lambda now, counts: output.print_json({**now.as_json(), "messages": dict(counts)})
+        return
+    if not sys.stdout.isatty():
+        yield now_and_then(SystemClock())
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -150,7 +169,7 @@ def _shown(found: Campaign, *, as_json: bool) -> Iterator[Callable[[Campaign, Ma
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         TextColumn("{task.fields[told]}"),
     )  # fmt: skip
-    with Bar(*columns, console=console, transient=True, disable=not sys.stdout.isatty()) as shown:
+    with Bar(*columns, console=console, transient=True) as shown:
         task = shown.add_task(found.state.value, total=found.rows - found.suppressed, told="")
 
         def say(now: Campaign, counts: Mapping[str, int]) -> None:

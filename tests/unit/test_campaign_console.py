@@ -6,6 +6,8 @@ import csv
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import pytest
 import redis as redis_py
 from click.testing import CliRunner, Result
 
+from campaigns.store import Campaign, State
+from console.campaign_look import now_and_then
 from console.main import cli
 from headway import MessageClass, keys
+from runtime.clock import FakeClock
 from tests.harness.servers import ThrowawayServer
 
 NUMBER = "15555550100"
@@ -176,6 +181,25 @@ def test_watching_ends_when_nothing_waits(
         ("done", {"delivered": 2}),
     ]
     assert f"campaign {made} (guests.csv) of {NUMBER} is done: 2 delivered" in run("campaign", "watch", made).stdout
+
+
+def test_watching_without_a_terminal_says_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    """One at once and one every 10 s; how it ended is said by the command."""
+    clock = FakeClock()
+    say = now_and_then(clock)
+    found = Campaign(
+        id="0" * 12, name="guests", number=NUMBER, file="", digest="", class_="bulk", whole=True, state=State.RUNNING
+    )
+    heard = []
+    for _ in range(22):
+        say(found, {"waiting": 2})
+        heard.append(capsys.readouterr().out)
+        clock.advance(timedelta(seconds=1))
+    assert [at for at, text in enumerate(heard) if text] == [0, 10, 20]
+    assert heard[0] == f"campaign {'0' * 12} (guests) of {NUMBER} is running: 2 waiting\n"
+    clock.advance(timedelta(seconds=10))
+    say(replace(found, state=State.DONE), {})
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
