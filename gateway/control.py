@@ -162,6 +162,8 @@ def _asked(body: dict[str, Any]) -> ControlRequest:
         return msgspec.convert(body, ControlRequest)
     except msgspec.ValidationError as error:
         problem, _, place = str(error).partition(" - at `$.")
+        if place == "verb`" or "`verb`" in problem:
+            problem += f"; say one of {', '.join(Verb)}"
         raise BadRequest(f"{place.rstrip('`')}: {problem}" if place else problem) from None
 
 

@@ -104,7 +104,7 @@ class SuppressionEndpoints:
         try:
             told = msgspec.convert(found, SuppressionChange)
         except msgspec.ValidationError as error:
-            raise BadRequest(str(error)) from None
+            raise BadRequest(_told(str(error))) from None
         to = await self._parts.build(lambda: _numbers(told))
         try:
             changed, total = await self._parts.ask(lambda client: (change(client, told, to), suppression.count(client)))
@@ -126,6 +126,11 @@ def endpoints(parts: Parts) -> list[Endpoint]:
         post(path + "/remove", served.remove),
         Endpoint("GET", path + "/{to}", served.get, gives=SuppressedRecipient, auth="bearer"),
     ]
+
+
+def _told(problem: str) -> str:
+    """Name the fields that are taken where one is unknown or missing: msgspec names no place then."""
+    return problem if " - at `" in problem else f"{problem}; it takes {', '.join(SuppressionChange.__struct_fields__)}"
 
 
 def _numbers(told: SuppressionChange) -> list[str]:

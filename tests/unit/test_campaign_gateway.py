@@ -219,6 +219,15 @@ def test_a_list_that_cannot_be_changes_nothing(door: Door, redis: redis_py.Redis
     assert not redis.exists(keys.suppression())
 
 
+def test_a_wrong_field_of_the_list_is_answered_with_the_right_ones(door: Door) -> None:
+    """Adding and removing take the same fields."""
+    for path in ("/v1/suppression", "/v1/suppression/remove"):
+        for body in ({"to": "393331234567"}, {"recipients": ["393331234567"], "why": "stop"}):
+            answer = door.post(path, body, **bearer())
+            assert answer.status == 400
+            assert answer.json["detail"].endswith("; it takes recipients, country, by, reason")
+
+
 def test_nobody_without_a_token(door: Door) -> None:
     """Each address asks for it before the body is read."""
     for method, path in (("POST", "/v1/campaigns"), ("GET", "/v1/campaigns"), ("POST", "/v1/suppression")):

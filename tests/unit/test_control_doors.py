@@ -138,7 +138,8 @@ def test_a_number_says_what_would_go(door: Door, redis: redis_py.Redis) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "verb"),
+        ({}, "verb`; say one of pause, resume"),
+        ({"verb": "explode"}, "; say one of pause, resume, purge, cancel, drain, accept"),
         ({"verb": "stop"}, "verb: "),
         ({"verb": "purge"}, "reason: say why"),
         ({"verb": "cancel", **WHY}, "selection: say which"),
