@@ -149,7 +149,7 @@ def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
         with RunningProcess([HEADWAY, "up", "--port", str(port)], env={"HEADWAY_HOME": str(home)}) as running:
             assert running.wait(timeout=START) == 1
             assert re.search(r"the gateway ended with status \d before it was ready", running.output)
-            assert "Address already in use" in running.output
+            assert f"port {port} of 127.0.0.1 is taken" in running.output
             assert "Headway is up" not in running.output
     assert alive(home) == []
 
