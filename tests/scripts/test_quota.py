@@ -139,6 +139,7 @@ def test_bulk_waits_for_a_full_batch_and_urgent_leaves_at_once(redis: redis_py.R
     assert stage.ids() == ["m0"]  # a number of which nothing is known begins with one
     stage.later(ms=1500)
     stage.count("in1", "in2")  # so that calm is kept
+    stage.later(ms=100)  # and until they are worked off, but for the last
     assert len(stage.ids()) == 3
     stage.later(ms=300)
     stage.push("u", class_="urgent")
@@ -297,9 +298,10 @@ def test_a_named_quota_is_taken_once_for_each_request_and_says_when_there_is_roo
 
 
 def test_the_pages_limits_are_data() -> None:
-    """Picky's "Rate Limits": pushes, status questions, and those of connectors."""
+    """Picky's "Rate Limits": pushes, status questions, and those of connectors; of group details it says nothing."""
     found = {kind.value: limit.per_minute for kind in Request if (limit := quota_of("picky", kind))}
-    assert found == {"push": 90, "status": 3, "connector-inbound": 10, "connector-action": 3}
+    pages = {"push": 90, "status": 3, "connector-inbound": 10, "connector-action": 3}
+    assert found == {**pages, "group-details": 3}
     assert quota_of("nobody", Request.PUSH) is None
 
 
